@@ -1,0 +1,1 @@
+"""The loop: task, plan, scaffold, infill, verify, repair, trajectory."""

@@ -1,0 +1,1 @@
+"""Tokens: bases, heads, decoding, training."""

@@ -1,0 +1,1 @@
+"""Verdicts: does this program do what its tests say?"""
