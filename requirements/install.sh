@@ -48,8 +48,13 @@ uv=$(find_uv "$python")
 rm -f .venv/.pins
 [ -x .venv/bin/python ] || "$uv" venv --quiet --python "$python" .venv
 echo "installing $(grep -c '==' "$pins") pinned packages into .venv (torch is large: a minute or two on a first run)"
-# One retry: registries drop a connection now and then, and uv continues from its cache.
-VIRTUAL_ENV=.venv "$uv" pip install --quiet --require-hashes -r "$pins" ||
-    VIRTUAL_ENV=.venv "$uv" pip install --quiet --require-hashes -r "$pins"
-VIRTUAL_ENV=.venv "$uv" pip install --quiet --no-deps --editable .
+# One retry: registries drop a connection now and then (uv continues from its cache), and behind a proxy only the
+# system's certificate store knows the registry.
+export VIRTUAL_ENV=.venv
+"$uv" pip install --quiet --require-hashes -r "$pins" || {
+    echo "retrying with the system's certificates" >&2
+    export UV_SYSTEM_CERTS=1
+    "$uv" pip install --quiet --require-hashes -r "$pins"
+}
+"$uv" pip install --quiet --no-deps --editable .
 echo "$wanted" > .venv/.pins
