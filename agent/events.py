@@ -23,7 +23,10 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the event's type and its fields."""
-        return {"type": self.type, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+        return {
+            "type": self.type,
+            **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)},
+        }
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,33 @@
+"""Errors of the agent package. Each message is one line that says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Base of all below; `exit_code` is what the command line exits with."""
+
+    exit_code = 1
+
+
+class TaskError(AgentError):
+    """The task file, or something it names, cannot be used."""
+
+    exit_code = 2
+
+
+class WorkspaceError(AgentError):
+    """A path outside the workspace, or one that cannot be read or written."""
+
+    exit_code = 2
+
+
+class EditError(AgentError):
+    """An answer of the model that is no usable edit; the message goes back to the model."""
+
+    exit_code = 4
+
+
+class SessionError(AgentError):
+    """A session that does not exist or cannot be read."""
+
+    exit_code = 2

@@ -1,0 +1,91 @@
+"""Sessions: one folder a run under the data folder, `<data>/sessions/<id>/`.
+
+    events.jsonl      every event as it happened, one JSON object a line (the record)
+    trajectory.json   the same run as ATIF, rewritten whole as it grows (see agent.trajectory)
+    before/           the files the run changed, as they were (see agent.workspace)
+
+The data folder is $TRIHEAD_HOME, else the platform's user data folder.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import SessionError
+
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+def data_folder() -> Path:
+    home = os.environ.get("TRIHEAD_HOME")
+    if home:
+        return Path(home).expanduser()
+    import platformdirs  # not needed when the folder is given
+
+    return Path(platformdirs.user_data_dir("trihead"))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    id: str
+    folder: Path
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def trajectory(self) -> Path:
+        return self.folder / "trajectory.json"
+
+    @property
+    def before(self) -> Path:
+        return self.folder / "before"
+
+
+def new_id() -> str:
+    """`YYYYMMDD-HHMMSS-xxxxxx` in UTC: sorts by time, unique without a counter."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def create(root: Path | None = None) -> Session:
+    """Make the folder of a new session, readable by its owner only. Raises SessionError when it cannot."""
+    base = (root or data_folder()) / "sessions"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        session = Session(name := new_id(), base / name)
+        session.folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise SessionError(
+            f"{base}: cannot make a session folder ({error.strerror}); set TRIHEAD_HOME"
+        ) from error
+    return session
+
+
+def sessions(root: Path | None = None) -> list[Session]:
+    """All sessions, newest first."""
+    base = (root or data_folder()) / "sessions"
+    if not base.is_dir():
+        return []
+    names = sorted((p.name for p in base.iterdir() if _ID.fullmatch(p.name)), reverse=True)
+    return [Session(name, base / name) for name in names]
+
+
+def find(prefix: str, root: Path | None = None) -> Session:
+    """The session whose id is or starts with `prefix`; `last` is the newest. Raises SessionError if not exactly one."""
+    known = sessions(root)
+    if not known:
+        raise SessionError("there are no sessions yet; 'agent run TASK.md' makes one")
+    if prefix == "last":
+        return known[0]
+    found = [s for s in known if s.id == prefix] or [s for s in known if prefix and s.id.startswith(prefix)]
+    if len(found) != 1:
+        what = "no session has" if not found else f"{len(found)} sessions have"
+        raise SessionError(f"{what} an id that starts with '{prefix}'; see 'agent trajectories list'")
+    return found[0]

@@ -1,0 +1,304 @@
+"""What a person asks for: a Markdown file with optional YAML front matter, read into a validated `Task`.
+
+    ---
+    files: [slug.py]            # what the model may write, relative to the workdir (default: solution.py)
+    cases: cases.json           # function cases, a file beside the task or the list itself
+    entry: slugify              # the function the cases call (default: the stub in the text)
+    tests: [test_slug.py]       # test files in the workdir: the model may read them, never write them
+    test_cmd: python -m pytest  # how to run them (default: pytest on `tests`); no shell
+    model: qwen2.5-coder-0.5b
+    limits: {max_steps: 12, max_repairs: 3, max_tokens: 4096, timeout: 600, wall_s: 5}
+    ---
+    Write `slugify(text)` ...
+
+The text may hold a Python block with a stub (signature and docstring): it becomes the scaffold. A task without
+`cases`, `tests` or `test_cmd` is judged by the examples in its text (`>>> f(1)` or `f(1) == 2`), if there are any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.errors import TaskError
+from agent.examples import cases_in_text
+from agent.scaffold import Scaffold, scaffold_in_text
+from verify.limits import Limits
+from verify.request import Case, Lang
+
+MAX_TASK_BYTES = 256 * 1024
+_LANGS: dict[str, Lang] = {".py": "python", ".bend": "bend"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Caps for one run; reaching one ends it with exit code 3. None: the default of `agent.options.Options`.
+
+    max_steps: model calls. max_repairs: repairs after the first answer. max_tokens: generated tokens of the whole
+    run. timeout: seconds of the whole run.
+    """
+
+    max_steps: int | None = None
+    max_repairs: int | None = None
+    max_tokens: int | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A validated task. Paths in `files` and `tests` are relative to `workdir` and inside it.
+
+    `source` says where the task came from; anything but `user` (a benchmark's name) is never trained on.
+    `check_limits` None: the default of the kind of check.
+    """
+
+    text: str
+    workdir: Path
+    name: str = "task"
+    files: tuple[str, ...] = ("solution.py",)
+    tests: tuple[str, ...] = ()
+    test_cmd: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ()
+    entry: str | None = None
+    scaffold: Scaffold | None = None
+    model: str | None = None
+    limits: RunLimits = RunLimits()
+    check_limits: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: str = "user"
+
+    @property
+    def lang(self) -> Lang:
+        return _LANGS.get(PurePosixPath(self.files[0]).suffix, "python")
+
+    @property
+    def has_tests(self) -> bool:
+        return bool(self.cases or self.test_cmd)
+
+    @classmethod
+    def from_text(cls, text: str, workdir: Path, *, name: str = "task") -> Task:
+        """A task typed by a person: files of the workdir named in the text are what it is about.
+
+        Raises TaskError when the text is empty or the workdir is no folder.
+        """
+        workdir = _folder(workdir)
+        named = dict.fromkeys(re.findall(r"[\w./-]+\.(?:py|bend)\b", text))
+        named_files = [n for n in named if _is_inside(n) and (workdir / n).is_file()]
+        tests = tuple(n for n in named_files if PurePosixPath(n).name.startswith("test_"))
+        files = tuple(n for n in named_files if n not in tests)
+        return _build(_FrontMatter(files=list(files) or None, tests=list(tests)), text, workdir, None, name)
+
+
+class _LimitsKeys(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    max_steps: int | None = Field(None, ge=1)
+    max_repairs: int | None = Field(None, ge=0)
+    max_tokens: int | None = Field(None, ge=1)
+    timeout: float | None = Field(None, gt=0)
+    wall_s: float | None = Field(None, gt=0)
+    cpu_s: float | None = Field(None, gt=0)
+    mem_mb: int | None = Field(None, ge=16)
+    out_bytes: int | None = Field(None, ge=1024)
+    processes: int | None = Field(None, ge=1)
+    disk_mb: int | None = Field(None, ge=1)
+    fuel: int | None = Field(None, ge=1)
+
+
+class _FrontMatter(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    files: list[str] | str | None = None
+    tests: list[str] | str = []
+    test_cmd: list[str] | str | None = None
+    cases: str | list[dict[str, Any]] | None = None
+    entry: str | None = Field(None, pattern=r"^[A-Za-z_][\w/]*$")
+    model: str | None = None
+    limits: _LimitsKeys = _LimitsKeys()
+
+
+def load_task(path: Path | str, *, workdir: Path | str | None = None, test_cmd: str | None = None) -> Task:
+    """Read and validate a task file.
+
+    workdir: the folder the run works on (default: the task file's own). test_cmd: replaces the task's.
+    Raises TaskError, one line, for anything that cannot be used; nothing is written.
+    """
+    path = Path(path)
+    front, text = _split(_read_text(path), path)
+    keys = _validate(front, path)
+    if test_cmd is not None:
+        keys.test_cmd = test_cmd
+    return _build(keys, text, _folder(Path(workdir) if workdir else path.parent), path, path.stem)
+
+
+def _read_text(path: Path) -> str:
+    if not path.exists():
+        raise TaskError(f"{path}: no such task file")
+    if not path.is_file():
+        raise TaskError(f"{path}: not a file; give a Markdown task file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > MAX_TASK_BYTES:
+        raise TaskError(f"{path}: {len(data)} bytes; a task file has at most {MAX_TASK_BYTES}")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TaskError(
+            f"{path}: not a text file (UTF-8 Markdown expected, byte {error.start} is not)"
+        ) from error
+    if "\0" in text:
+        raise TaskError(f"{path}: not a text file (it holds NUL bytes)")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _split(text: str, path: Path) -> tuple[dict[str, Any], str]:
+    """Front matter and body. Front matter is there when the first line is `---`."""
+    if not re.match(r"---[ \t]*\n", text):
+        return {}, text.strip()
+    match = re.match(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    if match is None:
+        raise TaskError(f"{path}: the front matter opened by '---' on line 1 has no closing '---'")
+    try:
+        front = yaml.safe_load(match[1])
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 2}: " if mark else ""
+        raise TaskError(
+            f"{path}: front matter: {where}{getattr(error, 'problem', None) or 'not YAML'}"
+        ) from error
+    if front is not None and not isinstance(front, dict):
+        raise TaskError(f"{path}: the front matter must be keys and values, like 'files: [solution.py]'")
+    return front or {}, text[match.end() :].strip()
+
+
+def _validate(front: dict[str, Any], path: Path) -> _FrontMatter:
+    try:
+        return _FrontMatter.model_validate(front)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "str")))
+        if first["type"] == "extra_forbidden":
+            known = _LimitsKeys if first["loc"][0] == "limits" and len(first["loc"]) > 1 else _FrontMatter
+            raise TaskError(f"{path}: front matter: {_unknown(where, known)}") from error
+        raise TaskError(f"{path}: front matter: {where}: {first['msg'].lower()}") from error
+
+
+def _unknown(key: str, known: type[BaseModel]) -> str:
+    name = key.rpartition(".")[2]
+    names = list(known.model_fields)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(names)}"
+    return f"unknown key '{key}'; {hint}"
+
+
+def _build(keys: _FrontMatter, text: str, workdir: Path, path: Path | None, name: str) -> Task:
+    where = str(path) if path else "task"
+    if not text.strip():
+        raise TaskError(f"{where}: there is no text that says what to do")
+    files = tuple(_relative(f, where, "files") for f in _as_list(keys.files)) or ("solution.py",)
+    tests = tuple(_relative(t, where, "tests") for t in _as_list(keys.tests))
+    for test in tests:
+        if not (workdir / test).exists():
+            raise TaskError(f"{where}: tests: {test} does not exist in {workdir}")
+    for file in files:
+        if file in tests:
+            raise TaskError(f"{where}: {file} is in both files and tests; the model may not write its tests")
+    command = shlex.split(keys.test_cmd) if isinstance(keys.test_cmd, str) else list(keys.test_cmd or ())
+    if keys.test_cmd is not None and not command:
+        raise TaskError(f"{where}: test_cmd is empty")
+    if tests and not command:
+        command = ["python", "-m", "pytest", "-q", *tests]
+    scaffold = scaffold_in_text(text)
+    entry = keys.entry or (scaffold.entry if scaffold else None)
+    if scaffold and keys.entry and scaffold.entry != keys.entry:
+        scaffold = None
+    cases = _cases(keys.cases, path, where)
+    if not cases and not command:
+        entry, cases = cases_in_text(text, entry)
+    if cases and not entry:
+        raise TaskError(f"{where}: cases need 'entry', the name of the function they call")
+    limits = keys.limits.model_dump(exclude_none=True)
+    run = {f.name: limits.pop(f.name, None) for f in dataclasses.fields(RunLimits)}
+    return Task(
+        text=text.strip(),
+        workdir=workdir,
+        name=name,
+        files=files,
+        tests=tests,
+        test_cmd=tuple(command),
+        cases=cases,
+        entry=entry,
+        scaffold=scaffold,
+        model=keys.model,
+        limits=RunLimits(**run),
+        check_limits=limits,
+    )
+
+
+def _as_list(value: list[str] | str | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise TaskError(f"{path}: the workdir is not a folder")
+    return path.resolve()
+
+
+def _is_inside(name: str) -> bool:
+    pure = PurePosixPath(name)
+    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and "\0" not in name
+
+
+def _relative(name: str, where: str, key: str) -> str:
+    if not _is_inside(name):
+        raise TaskError(f"{where}: {key}: '{name}' must be a path inside the workdir")
+    return str(PurePosixPath(name))
+
+
+def _cases(value: str | list[dict[str, Any]] | None, path: Path | None, where: str) -> tuple[Case, ...]:
+    if value is None:
+        return ()
+    rows: Any = value
+    if isinstance(value, str):
+        file = (path.parent if path else Path()) / value
+        if not file.is_file():
+            raise TaskError(f"{where}: cases: {file} does not exist")
+        try:
+            rows = json.loads(file.read_text("utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise TaskError(f"{where}: cases: {file} is not JSON ({error})") from error
+    if not isinstance(rows, list) or not rows:
+        raise TaskError(
+            f'{where}: cases must be a list like [{{"args": [1], "expected": 2}}], with at least one case'
+        )
+    return tuple(_case(row, index, where) for index, row in enumerate(rows))
+
+
+def _case(row: Any, index: int, where: str) -> Case:
+    known = ("args", "kwargs", "expected", "raises", "tolerance", "compare", "mutates", "id")
+    if not isinstance(row, dict) or not isinstance(row.get("args", []), list):
+        raise TaskError(
+            f'{where}: cases: number {index} must be an object like {{"args": [1], "expected": 2}}'
+        )
+    for key in row:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+            raise TaskError(f"{where}: cases: number {index}: unknown key '{key}'; {hint}")
+    if "expected" not in row and "raises" not in row:
+        raise TaskError(f"{where}: cases: number {index} has neither 'expected' nor 'raises'")
+    return Case(**{**row, "args": tuple(row.get("args", []))})
+
+
+def check_limits(task: Task, default: Limits) -> Limits:
+    """The limits of one check: the task's own where it names them."""
+    return dataclasses.replace(default, **task.check_limits)
