@@ -1,0 +1,1 @@
+"""Models that generate outside our engine, behind the same interface."""

@@ -1,0 +1,1 @@
+"""The sub-commands of `model`, one module each."""

@@ -1,0 +1,84 @@
+"""`load(name)`: any model by name, behind one interface.
+
+Names: a named model (`qwen2.5-coder-0.5b`, ...), `default` (the largest named model that is here and fits),
+`tiny`, `scripted:FILE`, a model folder, a `.gguf` file, `openai:URL#model`, `vllm:NAME`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model import store
+from model.errors import RequestError, WeightsError
+from model.names import DEFAULT, DEFAULT_LARGE_GPU, NAMED
+
+if TYPE_CHECKING:
+    from model.request import Model
+
+# The 30B in FP8 is 31 GB; 40 GB leave room for its cache.
+_LARGE_GPU_BYTES = 39 * 1024**3
+
+
+def load(name: str, *, device: str = "auto", heads: str | None = None, context: int | None = None) -> Model:
+    """Load a model for generation.
+
+    device: `auto`, `cpu`, `cuda`, `cuda:1`. heads: a folder of trained heads (with `heads.json`), `none` for
+    the bare base, None for those that were promoted or shipped for this base. context: tokens, to shorten
+    the model's own or, on bases that allow it, to stretch it (YaRN).
+
+    Raises NotPulledError, WeightsError, RequestError (a context or device the model cannot serve).
+    """
+    if context is not None and context < 1:
+        raise RequestError(f"a context of {context} tokens is impossible; give a positive number")
+    kind, _, rest = name.partition(":")
+    if kind == "scripted" and rest:
+        from model.scripted import ScriptedModel
+
+        return ScriptedModel.from_file(Path(rest).expanduser(), context=context)
+    if kind == "openai" and rest:
+        from model.backends.openai import OpenAIModel
+
+        return OpenAIModel.from_name(rest, context=context)
+    if kind == "vllm" and rest:
+        from model.backends.vllm import VLLMModel
+
+        return VLLMModel(rest, folder=store.resolve(rest), device=device, context=context)
+    if name == "default":
+        name = default_name(device)
+    folder = store.resolve(name)
+    from model.engine import Engine
+
+    public = name if name in NAMED or name.startswith("tiny") else folder.name
+    return Engine(folder, name=public, device=device, heads=heads_folder(folder, heads), context=context)
+
+
+def default_name(device: str = "auto") -> str:
+    """The 30B when it is pulled and a GPU of 40 GB or more is asked for and here, else the 0.5B."""
+    if device != "cpu" and store.is_pulled(DEFAULT_LARGE_GPU):
+        import torch
+
+        if torch.cuda.is_available() and torch.cuda.get_device_properties(0).total_memory >= _LARGE_GPU_BYTES:
+            return DEFAULT_LARGE_GPU
+    return DEFAULT
+
+
+def heads_folder(folder: Path, heads: str | None) -> Path | None:
+    """The folder of the heads to use with a base, None for the bare base.
+
+    Without a choice: those promoted in the data folder (`heads/<base>`), else those shipped with the project.
+    """
+    if heads == "none":
+        return None
+    if heads is not None:
+        chosen = Path(heads).expanduser()
+        if not chosen.is_dir():
+            raise WeightsError(
+                f"no heads at {chosen}; give a folder with heads.json, or `none` for the bare base"
+            )
+        return chosen
+    name = str(store.record(folder).get("name", folder.name))
+    for place in (store.home() / "heads" / name, Path(__file__).resolve().parent.parent / "heads" / name):
+        if (place / "heads.json").is_file():
+            return place
+    return None
