@@ -1,0 +1,9 @@
+from verify.bend.toolchain import worker
+
+
+def pool():
+    worker()
+
+
+def close():
+    pass
