@@ -1,0 +1,295 @@
+"""The frozen base: Qwen2, Qwen3 and Qwen3-MoE in plain torch, from a folder of safetensors.
+
+    base = Base.load(folder, dtype=torch.bfloat16, device="cpu")
+    h_BTD = base(base.embed(ids_BT), positions_BT, attention)      # final, normed states
+    logits_BTV = base.logits(h_BTD)                                # state at position i predicts token i + 1
+
+The model knows no cache, no mask and no adapter. Position ids are given, so draft tokens may repeat them.
+`attention` has `layer(i)`, a callable (q_BHTK, k_BGTK, v_BGTK) -> o_BHTK that owns masking and caching
+(model.kvcache, or any mask of your own for training). `route` says which columns belong to which head;
+plain projections ignore it and model.lora swaps them for ones that do not.
+
+Shape letters: B rows, T tokens, D hidden, H query heads, G key-value heads, K head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from model.errors import WeightsError
+from model.experts import Experts
+from model.projection import DenseProjection, Projection
+from model.roles import NO_HEADS, Route
+from model.rope import Rotation, Yarn, rope_table, rotate, rotation
+
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+FAMILIES = {"qwen2": "qwen2", "qwen3": "qwen3", "qwen3_moe": "qwen3_moe"}
+
+
+class Attention(Protocol):
+    """Masking and caching of one pass. `layer(i)` is called once a layer, in order."""
+
+    def layer(self, index: int) -> Attend: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BaseConfig:
+    """The fields of a Hugging Face config.json that decide the computation."""
+
+    family: str
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    eps: float
+    tied: bool
+    theta: float
+    positions: int
+    yarn: Yarn | None = None
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_intermediate: int = 0
+    norm_topk: bool = True
+    dense_layers: tuple[int, ...] = ()
+    eos: tuple[int, ...] = ()
+
+    @property
+    def qkv_bias(self) -> bool:
+        return self.family == "qwen2"
+
+    @property
+    def qk_norm(self) -> bool:
+        return self.family != "qwen2"
+
+    @property
+    def context(self) -> int:
+        """Positions the base can address: the trained ones, or what YaRN stretches them to."""
+        return (
+            max(self.positions, int(self.yarn.factor * self.yarn.original)) if self.yarn else self.positions
+        )
+
+    @classmethod
+    def read(cls, folder: Path, context: int | None = None) -> BaseConfig:
+        """Read config.json; `context` beyond the trained positions turns YaRN on with the factor it takes.
+
+        Raises WeightsError when the file is missing, damaged or of another family.
+        """
+        path = folder / "config.json"
+        try:
+            raw: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise WeightsError(f"{folder} has no config.json: not a Hugging Face model folder") from None
+        except (ValueError, UnicodeDecodeError) as error:
+            raise WeightsError(f"{path} is not valid JSON ({error}): pull the model again") from None
+        try:
+            return cls._parse(raw, context)
+        except KeyError as error:
+            raise WeightsError(f"{path} lacks {error}: pull the model again") from None
+
+    @classmethod
+    def _parse(cls, raw: dict[str, Any], context: int | None) -> BaseConfig:
+        family = str(raw.get("model_type"))
+        if family not in FAMILIES:
+            raise WeightsError(f"model_type {family!r} is not supported: use one of {', '.join(FAMILIES)}")
+        if raw.get("use_sliding_window"):
+            raise WeightsError("use_sliding_window is true: sliding-window attention is not supported")
+        rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        positions = int(raw["max_position_embeddings"])
+        yarn = None
+        if kind == "yarn":
+            yarn = Yarn(
+                float(rope["factor"]),
+                int(rope.get("original_max_position_embeddings") or positions),
+                float(rope.get("beta_fast") or 32),
+                float(rope.get("beta_slow") or 1),
+                rope.get("attention_factor"),
+            )
+        elif kind != "default":
+            raise WeightsError(f"rope type {kind!r} is not supported: default and yarn are")
+        if yarn is None and context is not None and context > positions:
+            yarn = Yarn(context / positions, positions)
+        eos = raw.get("eos_token_id")
+        experts = int(raw.get("num_experts") or 0) if family == "qwen3_moe" else 0
+        step = int(raw.get("decoder_sparse_step") or 1)
+        layers = int(raw["num_hidden_layers"])
+        only = set(raw.get("mlp_only_layers") or ())
+        return cls(
+            family=FAMILIES[family],
+            vocab=int(raw["vocab_size"]),
+            hidden=int(raw["hidden_size"]),
+            layers=layers,
+            heads=int(raw["num_attention_heads"]),
+            kv_heads=int(raw["num_key_value_heads"]),
+            head_dim=int(raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]),
+            intermediate=int(raw["intermediate_size"]),
+            eps=float(raw["rms_norm_eps"]),
+            tied=bool(raw.get("tie_word_embeddings", False)),
+            theta=float(rope.get("rope_theta") or raw.get("rope_theta") or 10_000.0),
+            positions=positions,
+            yarn=yarn,
+            experts=experts,
+            experts_per_token=int(raw.get("num_experts_per_tok") or 0) if experts else 0,
+            expert_intermediate=int(raw.get("moe_intermediate_size") or 0) if experts else 0,
+            norm_topk=bool(raw.get("norm_topk_prob", False)),
+            dense_layers=tuple(i for i in range(layers) if experts and (i in only or (i + 1) % step)),
+            eos=tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),),
+        )
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight: the mean square in float32, the product with the weight in the compute dtype."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width), requires_grad=False)
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
+
+
+class MLP(nn.Module):
+    def __init__(self, config: BaseConfig) -> None:
+        super().__init__()
+        wide = config.intermediate
+        self.gate_up: Projection = DenseProjection(config.hidden, {"gate_proj": wide, "up_proj": wide})
+        self.down: Projection = DenseProjection(wide, {"down_proj": config.hidden})
+
+    def forward(self, x_BTD: torch.Tensor, route: Route) -> torch.Tensor:
+        gate, up = self.gate_up(x_BTD, route).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up, route)
+
+
+class Layer(nn.Module):
+    def __init__(self, config: BaseConfig, index: int) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
+        q, kv = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        self.input_norm = RMSNorm(config.hidden, config.eps)
+        self.qkv: Projection = DenseProjection(
+            config.hidden, {"q_proj": q, "k_proj": kv, "v_proj": kv}, bias=config.qkv_bias
+        )
+        self.q_norm = RMSNorm(config.head_dim, config.eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(config.head_dim, config.eps) if config.qk_norm else None
+        self.o: Projection = DenseProjection(q, {"o_proj": config.hidden})
+        self.post_norm = RMSNorm(config.hidden, config.eps)
+        sparse = config.experts > 0 and index not in config.dense_layers
+        self.mlp: nn.Module = (
+            Experts(
+                config.hidden,
+                config.expert_intermediate,
+                config.experts,
+                config.experts_per_token,
+                config.norm_topk,
+            )
+            if sparse
+            else MLP(config)
+        )
+
+    def forward(self, x_BTD: torch.Tensor, turn: Rotation, attend: Attend, route: Route) -> torch.Tensor:
+        B, T, _ = x_BTD.shape
+        H, G, K = self.heads, self.kv_heads, self.head_dim
+        qkv = self.qkv(self.input_norm(x_BTD), route).view(B, T, H + 2 * G, K)
+        q, k, v = torch.split(qkv, [H, G, G], dim=2)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q_BHTK, k_BGTK = rotate(q.transpose(1, 2), turn), rotate(k.transpose(1, 2), turn)
+        o_BHTK = attend(q_BHTK, k_BGTK, v.transpose(1, 2))
+        x_BTD = x_BTD + self.o(o_BHTK.transpose(1, 2).reshape(B, T, H * K), route)
+        out: torch.Tensor = x_BTD + self.mlp(self.post_norm(x_BTD), route)
+        return out
+
+
+class Base(nn.Module):
+    """A frozen causal language model. All parameters have requires_grad False."""
+
+    inverse_frequency: torch.Tensor
+
+    def __init__(self, config: BaseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Parameter(torch.empty(config.vocab, config.hidden), requires_grad=False)
+        stack = nn.ModuleList(Layer(config, i) for i in range(config.layers))
+        self.layers = cast("Sequence[Layer]", stack)
+        self.norm = RMSNorm(config.hidden, config.eps)
+        self.head: Projection = DenseProjection(config.hidden, {"lm_head": config.vocab})
+        if config.tied:
+            self.head.weight = self.embedding
+        inverse, self.rope_scale = rope_table(config.head_dim, config.theta, config.yarn)
+        self.register_buffer("inverse_frequency", inverse, persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.norm.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.norm.weight.device
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        context: int | None = None,
+    ) -> Base:
+        """Read config.json and *.safetensors. Raises WeightsError naming what is missing or has a wrong
+        shape.
+        """
+        from model.checkpoint import read_into
+
+        folder = Path(folder)
+        config = BaseConfig.read(folder, context)
+        with torch.device("meta"):
+            base = cls(config)
+        read_into(base, folder, dtype=dtype, device=torch.device(device))
+        return base.eval()
+
+    def embed(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        return F.embedding(ids_BT, self.embedding)
+
+    def rotation(self, positions_BT: torch.Tensor) -> Rotation:
+        return rotation(self.inverse_frequency, self.rope_scale, positions_BT, self.dtype)
+
+    def forward(
+        self,
+        x_BTD: torch.Tensor,
+        positions_BT: torch.Tensor,
+        attention: Attention,
+        route: Route = NO_HEADS,
+    ) -> torch.Tensor:
+        """Final normed states [B, T, D] of input embeddings [B, T, D] at the given rotary positions."""
+        turn = self.rotation(positions_BT)
+        for i, layer in enumerate(self.layers):
+            x_BTD = layer(x_BTD, turn, attention.layer(i), route)
+        out: torch.Tensor = self.norm(x_BTD)
+        return out
+
+    def logits(self, h_BTD: torch.Tensor) -> torch.Tensor:
+        """[B, T, V] in the compute dtype."""
+        return self.head(h_BTD, NO_HEADS)
+
+    def projections(self) -> Iterator[tuple[nn.Module, str, Projection]]:
+        """(owner, attribute, projection) of every projection inside the layers, in order: for converters."""
+        for layer in self.layers:
+            yield layer, "qkv", layer.qkv
+            yield layer, "o", layer.o
+            if isinstance(layer.mlp, MLP):
+                yield layer.mlp, "gate_up", layer.mlp.gate_up
+                yield layer.mlp, "down", layer.mlp.down

@@ -1,0 +1,173 @@
+"""Reads a Hugging Face safetensors folder into a `Base`, tensor by tensor, straight into the fused layout.
+
+Peak memory is the model plus one tensor. Block-quantised FP8 checkpoints (weight + weight_scale_inv) are
+dequantised on the way in through model.fp8, unless their owner keeps them as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from model.base import MLP, Base
+from model.errors import WeightsError
+from model.experts import Experts
+from model.projection import DenseProjection
+from model.rope import rope_table
+
+
+class Tensors:
+    """All tensors of a folder by name, whichever shard holds them."""
+
+    def __init__(self, folder: Path) -> None:
+        files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
+        if not files:
+            raise WeightsError(f"{folder} holds no *.safetensors: convert or pull the model first")
+        index = folder / "model.safetensors.index.json"
+        if index.exists():
+            wanted = set(json.loads(index.read_text())["weight_map"].values())
+            lost = wanted - {f.name for f in files}
+            if lost:
+                raise WeightsError(f"{folder} lacks {', '.join(sorted(lost))}: pull the model again")
+        self.folder = folder
+        try:
+            self._open: list[Any] = [safe_open(f, framework="pt") for f in files]
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"cannot read the weights in {folder} ({error}): pull the model again"
+            ) from None
+        self._where: dict[str, Any] = {name: f for f in self._open for name in f.keys()}  # noqa: SIM118 - no dict
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._where
+
+    def names(self) -> list[str]:
+        return sorted(self._where)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._where[name].get_slice(name).get_shape())
+
+    def ends(self, name: str, count: int) -> tuple[str, tuple[int, ...], list[torch.Tensor]]:
+        """Type, shape, and the leading and trailing rows that hold at least `count` values each."""
+        part = self._where[name].get_slice(name)
+        shape = tuple(part.get_shape())
+        rows = max(1, -(-count // max(1, math.prod(shape[1:]))))
+        return (
+            str(part.get_dtype()),
+            shape,
+            [part[:rows].flatten(), part[max(0, shape[0] - rows) :].flatten()],
+        )
+
+    def get(self, name: str) -> torch.Tensor:
+        if name not in self._where:
+            raise WeightsError(f"{self.folder} lacks the tensor {name}: pull the model again")
+        tensor: torch.Tensor = self._where[name].get_tensor(name)
+        scale = name + "_scale_inv"
+        if scale in self._where:
+            from model.fp8 import dequantise
+
+            tensor = dequantise(tensor, self._where[scale].get_tensor(scale))
+        return tensor
+
+
+Slot = tuple[nn.Module, str, tuple[int, ...], list[str]]
+
+
+def slots(base: Base) -> Iterator[Slot]:
+    """(owner, parameter, shape, names): the checkpoint tensors that, stacked along rows, make each
+    parameter.
+    """
+    config = base.config
+
+    def simple(owner: nn.Module, attribute: str, name: str) -> Slot:
+        return owner, attribute, tuple(getattr(owner, attribute).shape), [name]
+
+    def fused(projection: nn.Module, prefix: str) -> Iterator[Slot]:
+        assert isinstance(projection, DenseProjection)
+        names = [f"{prefix}.{part}" for part in projection.parts]
+        yield projection, "weight", tuple(projection.weight.shape), [f"{n}.weight" for n in names]
+        if projection.bias is not None:
+            yield projection, "bias", tuple(projection.bias.shape), [f"{n}.bias" for n in names]
+
+    yield simple(base, "embedding", "model.embed_tokens.weight")
+    yield simple(base.norm, "weight", "model.norm.weight")
+    if not config.tied:
+        yield simple(base.head, "weight", "lm_head.weight")
+    for i, layer in enumerate(base.layers):
+        prefix = f"model.layers.{i}"
+        yield simple(layer.input_norm, "weight", f"{prefix}.input_layernorm.weight")
+        yield simple(layer.post_norm, "weight", f"{prefix}.post_attention_layernorm.weight")
+        yield from fused(layer.qkv, f"{prefix}.self_attn")
+        yield from fused(layer.o, f"{prefix}.self_attn")
+        if layer.q_norm is not None and layer.k_norm is not None:
+            yield simple(layer.q_norm, "weight", f"{prefix}.self_attn.q_norm.weight")
+            yield simple(layer.k_norm, "weight", f"{prefix}.self_attn.k_norm.weight")
+        if isinstance(layer.mlp, MLP):
+            yield from fused(layer.mlp.gate_up, f"{prefix}.mlp")
+            yield from fused(layer.mlp.down, f"{prefix}.mlp")
+        else:
+            assert isinstance(layer.mlp, Experts)
+            yield simple(layer.mlp, "router", f"{prefix}.mlp.gate.weight")
+            experts = [f"{prefix}.mlp.experts.{e}" for e in range(config.experts)]
+            both = [f"{e}.{p}.weight" for e in experts for p in ("gate_proj", "up_proj")]
+            yield layer.mlp, "gate_up", tuple(layer.mlp.gate_up.shape), both
+            downs = [f"{e}.down_proj.weight" for e in experts]
+            yield layer.mlp, "down", tuple(layer.mlp.down.shape), downs
+
+
+def read_into(
+    base: Base,
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    on_tensor: Callable[[str], None] | None = None,
+) -> None:
+    """Fill a Base that was built on the meta device. Raises WeightsError for a missing tensor or a wrong
+    shape.
+    """
+    tensors = Tensors(folder)
+    for owner, attribute, shape, names in slots(base):
+        flat = torch.empty(shape, dtype=dtype, device=device).flatten(0, -2) if len(shape) > 1 else None
+        full = flat if flat is not None else torch.empty(shape, dtype=dtype, device=device)
+        row = 0
+        for name in names:
+            tensor = tensors.get(name)
+            rows = tensor.shape[0]
+            if row + rows > full.shape[0] or tensor.shape[1:] != full.shape[1:]:
+                raise WeightsError(f"{name} is {tuple(tensor.shape)}, config.json asks for {shape}")
+            full[row : row + rows].copy_(tensor)
+            row += rows
+            if on_tensor is not None:
+                on_tensor(name)
+        if row != full.shape[0]:
+            raise WeightsError(f"{names[0]} has {row} rows, config.json asks for {full.shape[0]}")
+        setattr(owner, attribute, nn.Parameter(full.view(shape), requires_grad=False))
+    if base.config.tied:
+        base.head.weight = base.embedding
+    inverse, _ = rope_table(base.config.head_dim, base.config.theta, base.config.yarn)
+    base.register_buffer("inverse_frequency", inverse.to(device), persistent=False)
+
+
+def base_sha256(folder: Path) -> str:
+    """A fingerprint of the weights that does not depend on how files shard them.
+
+    It covers every tensor's name, shape, type and its leading and trailing rows (4,096 values or more): a
+    few megabytes are read. Heads carry it, so that they are not mounted on another base.
+    """
+    tensors = Tensors(folder)
+    digest = hashlib.sha256()
+    for name in tensors.names():
+        dtype, shape, ends = tensors.ends(name, 4096)
+        digest.update(f"{name} {dtype} {shape}\n".encode())
+        for values in ends:
+            digest.update(values.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
