@@ -1,0 +1,57 @@
+"""The one screen: transcript, side panel when it is wide enough, prompt, info bar, keys."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from tui.history import PromptHistory
+from tui.widgets.info import InfoBar
+from tui.widgets.panel import RunPanel
+from tui.widgets.prompt import PromptBox
+from tui.widgets.transcript import Transcript
+
+WELCOME = Content("\n").join(
+    [
+        Content.assemble(
+            ("◆", "$text-primary"), ("◆", "$text-accent"), ("◆ ", "$text-warning"), ("Trihead", "bold $text"),
+            ("  one model, three heads: it writes code, runs it, repairs it", "$foreground-muted"),
+        ),
+        Content(""),
+        Content.assemble(("Type a task. Examples in it become its tests:", "$text")),
+        Content.assemble(("  Write slugify(text) in slug.py: slugify('A b') == 'a-b'", "$text-accent")),
+        Content(""),
+        Content.assemble(("/run FILE", "$text-accent"), ("  a task file with tests    ", "$foreground-muted"),
+                         ("F1", "$text-accent"), ("  help    ", "$foreground-muted"),
+                         ("Esc", "$text-accent"), ("  interrupt", "$foreground-muted")),
+    ]
+)  # fmt: skip
+
+
+class MainScreen(Screen[None]):
+    AUTO_FOCUS = "#prompt"
+
+    def __init__(self, history: PromptHistory, *, live: bool) -> None:
+        super().__init__()
+        self.transcript = Transcript(live=live)
+        self.panel = RunPanel(id="panel", classes="-shown")
+        self.prompt = PromptBox(history)
+        self.info = InfoBar()
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="main"):
+            yield self.transcript
+            yield self.panel
+        yield self.prompt
+        yield self.info
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.welcome()
+
+    def welcome(self) -> None:
+        """Put the greeting into the (empty) transcript."""
+        self.transcript.add(Static(WELCOME, id="welcome"))

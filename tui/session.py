@@ -1,0 +1,126 @@
+"""What the app runs: a loaded model, a checker, the agent's loop for one task after another. No screen.
+
+All methods that load or run block; the app calls them in worker threads. Heavy imports (torch by way of
+`model.load`, the sandbox by way of `verify.checker`) happen inside them, never when this module is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, get_args
+
+from model.errors import RequestError
+from model.request import Decode, ModelInfo
+
+if TYPE_CHECKING:
+    from agent.events import Event
+    from agent.task import Task
+    from model.request import Model
+
+_FLAGS = ("seed", "max_steps", "max_repairs", "max_tokens", "timeout", "keep")
+DECODES: tuple[Decode, ...] = get_args(Decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is started with. None: the task's own, else the agent's default."""
+
+    model: str
+    decode: Decode
+    workdir: Path
+    seed: int | None = None
+    max_steps: int | None = None
+    max_repairs: int | None = None
+    max_tokens: int | None = None
+    timeout: float | None = None
+    keep: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One line for a person: what is wrong and how to mend it."""
+
+    message: str
+
+
+def describe(error: Exception) -> Failure:
+    """Our own errors say what to do; anything else is a bug: its traceback goes to descriptor 2 (the log)."""
+    from agent.errors import AgentError
+    from model.errors import ModelError
+
+    if isinstance(error, AgentError | ModelError):
+        return Failure(str(error))
+    os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "replace"))
+    return Failure(
+        f"{type(error).__name__}: {error}. This is a bug; the traceback is in the log (docs/tui.md)."
+    )
+
+
+class TaskRunner(Protocol):
+    """What the app needs; `Runner` is the real one."""
+
+    settings: Settings
+
+    def load(self, model: str) -> ModelInfo: ...
+
+    def run(self, text: str, cancel: threading.Event) -> Iterator[Event]: ...
+
+    def run_file(self, path: Path, cancel: threading.Event) -> Iterator[Event]: ...
+
+
+class Runner:
+    """The real thing. Used by one thread at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._model: Model | None = None
+
+    def load(self, model: str) -> ModelInfo:
+        """Load `model` and keep it for all runs that follow; the old one stays when this fails.
+
+        Raises model.errors.ModelError.
+        """
+        from model.load import load
+
+        loaded = load(model)
+        self._model = loaded
+        self.settings = dataclasses.replace(self.settings, model=model)
+        return loaded.info
+
+    def run(self, text: str, cancel: threading.Event) -> Iterator[Event]:
+        """Run a task typed by a person. Raises agent.errors.TaskError before the first event."""
+        from agent.task import Task
+
+        return self._run(Task.from_text(text, self.settings.workdir), cancel)
+
+    def run_file(self, path: Path, cancel: threading.Event) -> Iterator[Event]:
+        """Run a task file; its workdir is the file's own folder, as with `agent run`."""
+        from agent.task import load_task
+
+        return self._run(load_task(self.settings.workdir / path), cancel)
+
+    def _run(self, task: Task, cancel: threading.Event) -> Iterator[Event]:
+        """Run and record a task. What nothing can verify is kept: the verdict says so, and the person sees it."""
+        from verify.checker import open_checker
+
+        from agent.loop import run
+        from agent.options import Options
+        from agent.session import create
+        from agent.trajectory import recorded
+
+        if self._model is None:
+            raise RequestError("no model is loaded")
+        settings = self.settings
+        flags = {name: getattr(settings, name) for name in _FLAGS}
+        if flags["keep"] is None and not task.has_tests:
+            flags["keep"] = True
+        session = create()
+        options = Options.merge(task.limits, decode=settings.decode, session=session, **flags)
+        with open_checker() as checker:
+            yield from recorded(run(task, self._model, checker, options, cancel), session)

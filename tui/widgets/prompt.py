@@ -1,0 +1,118 @@
+"""The prompt: a multi-line text area that sends on Enter, remembers, and completes slash commands."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static, TextArea
+
+from tui.history import PromptHistory
+from tui.slash import COMMANDS, matching
+
+PLACEHOLDER = "Describe a task, or /run a task file"
+
+
+class PromptArea(TextArea):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Send", priority=True, show=False),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", show=False),
+        Binding("up", "earlier", "Earlier prompt", show=False),
+        Binding("down", "later", "Later prompt", show=False),
+        Binding("tab", "complete", "Complete", show=False),
+        Binding("question_mark", "question", "Help", show=False, priority=True),
+        Binding("pageup", "scroll_transcript(-1)", "Scroll up", show=False),
+        Binding("pagedown", "scroll_transcript(1)", "Scroll down", show=False),
+    ]
+
+    class Submitted(Message):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, history: PromptHistory) -> None:
+        super().__init__(
+            id="prompt", soft_wrap=True, compact=True, highlight_cursor_line=False, placeholder=PLACEHOLDER
+        )
+        self._history = history
+
+    def action_submit(self) -> None:
+        text = self.text.strip()
+        if text:
+            self._history.add(text)
+            self.clear()
+            self.post_message(self.Submitted(text))
+
+    def action_newline(self) -> None:
+        self.insert("\n")
+
+    def action_question(self) -> None:
+        """`?` on an empty prompt asks for help; anywhere else it is a character."""
+        if self.text:
+            self.insert("?")
+        else:
+            self.app.action_show_help_screen()  # type: ignore[attr-defined]  # our app is the only host
+
+    def action_earlier(self) -> None:
+        if self.cursor_at_first_line:
+            self._recall(self._history.previous(self.text))
+        else:
+            self.action_cursor_up()
+
+    def action_later(self) -> None:
+        if self.cursor_at_last_line:
+            self._recall(self._history.next())
+        else:
+            self.action_cursor_down()
+
+    def _recall(self, text: str | None) -> None:
+        if text is not None:
+            self.load_text(text)
+            self.move_cursor(self.document.end)
+
+    def action_complete(self) -> None:
+        """Complete the slash command being typed; else Tab moves the focus as everywhere."""
+        found = matching(self.text)
+        if not found:
+            self.screen.focus_next()
+            return
+        command = found[0]
+        self.load_text(f"/{command.name} " if command.argument else f"/{command.name}")
+        self.move_cursor(self.document.end)
+
+    def action_scroll_transcript(self, direction: int) -> None:
+        transcript = self.screen.query_one("#transcript")
+        transcript.scroll_page_down() if direction > 0 else transcript.scroll_page_up()
+
+
+class PromptBox(Vertical):
+    """The frame round the prompt. Its top edge says what is going on, its bottom edge what can be pressed."""
+
+    def __init__(self, history: PromptHistory) -> None:
+        super().__init__(id="prompt-box")
+        self.area = PromptArea(history)
+        self._hints = Static(id="slash-hints", markup=False)
+
+    def compose(self) -> ComposeResult:
+        yield self._hints
+        yield self.area
+
+    def on_mount(self) -> None:
+        self._hints.display = False
+
+    def on_text_area_changed(self, message: TextArea.Changed) -> None:
+        found = matching(message.text_area.text)
+        self._hints.display = bool(found)
+        if found:
+            width = max(len(command.usage) for command in COMMANDS) + 2
+            rows = [
+                Content.assemble(
+                    (f"{command.usage:<{width}}", "$text-accent"), (command.help, "$foreground-muted")
+                )
+                for command in found
+            ]
+            self._hints.update(Content("\n").join(rows))
