@@ -1,16 +1,17 @@
 """The one event stream of the agent: everything a run does, in order, as frozen values.
 
-The CLI, `--output stream-json`, the TUI and the trajectory writer consume this stream; none of them reaches into
-the loop. Text in events comes from models and programs: it is untrusted and must be escaped where it is shown.
+The CLI, `--output stream-json`, the TUI and the trajectory writer consume this stream; none of them reaches
+into the loop. Text in events comes from models and programs: it is untrusted and must be escaped where it is
+shown (`agent.untrusted`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from model.request import Generation, Message, Step
+from model.request import Generation, Message, ModelInfo, Step
 from verify.verdict import Verdict
 
 Phase = Literal["plan", "scaffold", "infill", "repair"]
@@ -43,7 +44,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Started(Event):
-    """First event of a run."""
+    """First event of a run. `task` is its text; `settings` are the options the run was made with."""
 
     type: ClassVar[str] = "started"
     session_id: str
@@ -52,6 +53,10 @@ class Started(Event):
     decode: str
     workdir: str
     trajectory: str
+    name: str = ""
+    source: str = "user"
+    info: ModelInfo | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,9 @@ class ModelCalled(Event):
     phase: Phase
     call: int
     messages: tuple[Message, ...]
+    max_tokens: int = 0
+    temperature: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,16 @@ class ModelAnswered(Event):
 class Planned(Event):
     type: ClassVar[str] = "planned"
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scaffolded(Event):
+    """Signature and docstring are fixed; the body comes next. origin: `task`, `file` or `model`."""
+
+    type: ClassVar[str] = "scaffolded"
+    text: str
+    entry: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)

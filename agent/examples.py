@@ -1,4 +1,4 @@
-"""Examples in a task's text become its cases: doctests (`>>> f(1)` and the value below) and lines `f(1) == 2`."""
+"""Examples in a task's text become its cases: doctests (`>>> f(1)`, the value below) and `f(1) == 2`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_EXAMPLES = 64
 def cases_in_text(text: str, entry: str | None) -> tuple[str | None, tuple[Case, ...]]:
     """The function the examples call and the examples as cases.
 
-    Only calls with literal arguments and literal results count. Without `entry` the first function called is it;
-    calls of other functions are left out. No examples: (entry, ()).
+    Only calls with literal arguments and literal results count. Without `entry` the first function called is
+    it; calls of other functions are left out. No examples: (entry, ()).
     """
     cases: dict[str, Case] = {}
     for call, expected in [*_doctests(text), *_equations(text)]:

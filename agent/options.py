@@ -1,10 +1,13 @@
-"""How a run is made: limits, decoding, seed. Flags win over the task file's limits, which win over the defaults."""
+"""How a run is made. Flags win over the task file's limits, which win over the defaults."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from verify.checker import Checker, open_checker
 
 from agent.session import Session
 from agent.task import RunLimits
@@ -15,10 +18,11 @@ from model.request import Decode
 class Options:
     """Options of one run.
 
-    max_steps: model calls at most. max_repairs: repairs after the first answer. max_tokens: generated tokens of the
-    whole run. call_tokens: of one answer. timeout: seconds of the whole run. temperature: of first answers; repairs
-    raise it when the model repeats itself. keep: leave the files as the last attempt wrote them when the task fails.
-    plan: ask for a short plan first. session: where the run is recorded (None: nowhere, as in evaluations).
+    max_steps: model calls at most. max_repairs: repairs after the first answer. max_tokens: generated tokens
+    of the whole run. call_tokens: of one answer. timeout: seconds of the whole run. temperature: of first
+    answers; repairs raise it when the model repeats itself. keep: leave the files as the last attempt wrote
+    them when the task fails. plan: ask for a short plan first. session: where the run is recorded (None:
+    nowhere, as in evaluations). open_checker: opens the fresh sandbox of the last check.
     """
 
     decode: Decode = "ar"
@@ -32,6 +36,7 @@ class Options:
     keep: bool = False
     plan: bool = True
     session: Session | None = None
+    open_checker: Callable[[], Checker] = open_checker
 
     @classmethod
     def merge(cls, limits: RunLimits, **flags: Any) -> Options:

@@ -1,7 +1,7 @@
 """The scaffold: imports, signature and docstring of the one function a task asks for, without its body.
 
-It is given by the task (a stub in its text, or the function in the file to be changed) or written by the model;
-then the body alone is left to fill in.
+It is given by the task (a stub in its text, or the function in the file to be changed) or written by the
+model; then the body alone is left to fill in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class Scaffold:
-    """`text` ends after the docstring (or the signature) with a newline; the body comes next, indented by `indent`.
+    """`text` ends after the docstring (or the signature) with a newline; the body comes next, indented by
+    `indent`.
 
     A whole program is `text + body`.
     """
@@ -42,7 +43,7 @@ def scaffold_in_text(text: str) -> Scaffold | None:
 
 
 def scaffold_in_source(source: str, entry: str) -> Scaffold | None:
-    """Signature and docstring of function `entry` of a file, without the rest of the file; None if it has none."""
+    """Signature and docstring of function `entry` of a file, and nothing else of it; None if not there."""
     tree = _parse(source)
     for node in tree.body if tree else ():
         if isinstance(node, Function) and node.name == entry:
@@ -55,9 +56,10 @@ def scaffold_in_source(source: str, entry: str) -> Scaffold | None:
 
 
 def scaffold_in_answer(answer: str, entry: str | None) -> Scaffold | None:
-    """What a model wrote when asked for a signature and docstring; a body it added is cut off. None: no function."""
+    """What a model asked for a signature and docstring wrote, without a body. None: no function."""
     lines = answer.split("\n")
-    # The answer may stop in the middle of a statement: try shorter and shorter prefixes, each closed with `pass`.
+    # The answer may stop in the middle of a statement: try shorter and shorter prefixes, each closed with
+    # `pass`.
     for end in range(len(lines), 0, -1):
         for tail in ("", "\n    pass"):
             source = "\n".join(lines[:end]) + tail + "\n"

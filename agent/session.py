@@ -78,7 +78,7 @@ def sessions(root: Path | None = None) -> list[Session]:
 
 
 def find(prefix: str, root: Path | None = None) -> Session:
-    """The session whose id is or starts with `prefix`; `last` is the newest. Raises SessionError if not exactly one."""
+    """The one session whose id starts with `prefix`; `last` is the newest. Raises SessionError."""
     known = sessions(root)
     if not known:
         raise SessionError("there are no sessions yet; 'agent run TASK.md' makes one")

@@ -11,8 +11,9 @@
     ---
     Write `slugify(text)` ...
 
-The text may hold a Python block with a stub (signature and docstring): it becomes the scaffold. A task without
-`cases`, `tests` or `test_cmd` is judged by the examples in its text (`>>> f(1)` or `f(1) == 2`), if there are any.
+The text may hold a Python block with a stub (signature and docstring): it becomes the scaffold. A task
+without `cases`, `tests` or `test_cmd` is judged by the examples in its text (`>>> f(1)` or
+`f(1) == 2`), if there are any.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.errors import TaskError
 from agent.examples import cases_in_text
 from agent.scaffold import Scaffold, scaffold_in_text
-from verify.limits import Limits
 from verify.request import Case, Lang
 
 MAX_TASK_BYTES = 256 * 1024
@@ -43,8 +43,8 @@ _LANGS: dict[str, Lang] = {".py": "python", ".bend": "bend"}
 class RunLimits:
     """Caps for one run; reaching one ends it with exit code 3. None: the default of `agent.options.Options`.
 
-    max_steps: model calls. max_repairs: repairs after the first answer. max_tokens: generated tokens of the whole
-    run. timeout: seconds of the whole run.
+    max_steps: model calls. max_repairs: repairs after the first answer. max_tokens: generated tokens of the
+    whole run. timeout: seconds of the whole run.
     """
 
     max_steps: int | None = None
@@ -99,17 +99,17 @@ class Task:
 
 class _LimitsKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    max_steps: int | None = Field(None, ge=1)
-    max_repairs: int | None = Field(None, ge=0)
-    max_tokens: int | None = Field(None, ge=1)
-    timeout: float | None = Field(None, gt=0)
-    wall_s: float | None = Field(None, gt=0)
-    cpu_s: float | None = Field(None, gt=0)
-    mem_mb: int | None = Field(None, ge=16)
-    out_bytes: int | None = Field(None, ge=1024)
-    processes: int | None = Field(None, ge=1)
-    disk_mb: int | None = Field(None, ge=1)
-    fuel: int | None = Field(None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_repairs: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    timeout: float | None = Field(default=None, gt=0)
+    wall_s: float | None = Field(default=None, gt=0)
+    cpu_s: float | None = Field(default=None, gt=0)
+    mem_mb: int | None = Field(default=None, ge=16)
+    out_bytes: int | None = Field(default=None, ge=1024)
+    processes: int | None = Field(default=None, ge=1)
+    disk_mb: int | None = Field(default=None, ge=1)
+    fuel: int | None = Field(default=None, ge=1)
 
 
 class _FrontMatter(BaseModel):
@@ -118,7 +118,7 @@ class _FrontMatter(BaseModel):
     tests: list[str] | str = []
     test_cmd: list[str] | str | None = None
     cases: str | list[dict[str, Any]] | None = None
-    entry: str | None = Field(None, pattern=r"^[A-Za-z_][\w/]*$")
+    entry: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w/]*$")
     model: str | None = None
     limits: _LimitsKeys = _LimitsKeys()
 
@@ -297,8 +297,3 @@ def _case(row: Any, index: int, where: str) -> Case:
     if "expected" not in row and "raises" not in row:
         raise TaskError(f"{where}: cases: number {index} has neither 'expected' nor 'raises'")
     return Case(**{**row, "args": tuple(row.get("args", []))})
-
-
-def check_limits(task: Task, default: Limits) -> Limits:
-    """The limits of one check: the task's own where it names them."""
-    return dataclasses.replace(default, **task.check_limits)

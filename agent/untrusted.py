@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-# Whole escape sequences first (CSI, OSC, DCS and the like, two-character ones), then what is left of control characters.
+# Whole escape sequences first (CSI, OSC, DCS and the like, two-character ones), then what is left of control
+# characters.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")

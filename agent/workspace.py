@@ -1,8 +1,9 @@
 """The folder a run works on: reads and writes inside it only, and can put everything back as it was.
 
-Before a file is first written its original is copied to the session's `before/` folder (or remembered as absent),
-so uncommitted changes survive a failed run, and a killed one (`Workspace.recover`). Paths are walked from the
-root with O_NOFOLLOW: a symlink, `..` or an absolute path is refused, and so is anything under `.git`.
+Before a file is first written its original is copied to the session's `before/` folder (or remembered as
+absent), so uncommitted changes survive a failed run, and a killed one (`Workspace.recover`). Paths are walked
+from the root with O_NOFOLLOW: a symlink, `..` or an absolute path is refused, and so is anything under
+`.git`.
 
     workspace = Workspace(Path("repo"), writable=("calc.py",), before=session.before)
     workspace.write("calc.py", source)
@@ -60,7 +61,7 @@ class Workspace:
         return tuple(p for p, o in self._originals.items() if self._read(p) != o.data)
 
     def read(self, path: str) -> str | None:
-        """The text of a file, None if there is none. Raises WorkspaceError for a bad path or a binary file."""
+        """The text of a file, None if there is none. Raises WorkspaceError (bad path, binary file)."""
         data = self._read(path)
         if data is None:
             return None
@@ -73,7 +74,7 @@ class Workspace:
         return text
 
     def write(self, path: str, text: str) -> Change:
-        """Write a file whole, atomically, keeping its mode. Raises WorkspaceError and writes nothing if refused."""
+        """Write a file whole, atomically, keeping its mode. Raises WorkspaceError, nothing written."""
         if path not in self._writable:
             allowed = ", ".join(sorted(self._writable))
             raise WorkspaceError(f"{path}: may not be written; this task may write {allowed}")

@@ -1,0 +1,85 @@
+"""From a task and its workspace to what `verify` judges, and from a verdict to the evidence a repair is
+given.
+
+Expected values travel to the model (they are the task's own, visible tests), never to the candidate's
+process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from agent.task import Task
+from agent.untrusted import clean, one_line, tail
+from agent.workspace import Workspace
+from verify.limits import Limits
+from verify.request import Case, CheckRequest, CommandCheck, FunctionCheck
+from verify.verdict import Status, Verdict
+
+
+def requests(task: Task, workspace: Workspace, seconds: float) -> list[CheckRequest]:
+    """What must pass, in order: the cases, then the test command. `seconds` is what is left of the run."""
+    checks: list[CheckRequest] = []
+    if task.cases and task.entry:
+        code = workspace.read(task.files[0]) or ""
+        limits = _limits(task, Limits(), seconds)
+        checks.append(FunctionCheck(code, task.entry, task.cases, lang=task.lang, limits=limits))
+    if task.test_cmd:
+        command = CommandCheck(workspace.root, task.test_cmd, protected=task.tests, pristine=workspace.root)
+        checks.append(dataclasses.replace(command, limits=_limits(task, command.limits, seconds)))
+    return checks
+
+
+def _limits(task: Task, default: Limits, seconds: float) -> Limits:
+    limits = dataclasses.replace(default, **task.check_limits)
+    return dataclasses.replace(limits, wall_s=max(0.1, min(limits.wall_s, seconds)))
+
+
+def evidence(task: Task, verdict: Verdict) -> str:
+    """What failed, in words a small model can use: one failing case, or the end of the tests' output."""
+    if verdict.status is Status.COMPILE_ERROR:
+        return f"It does not compile: {tail(verdict.detail or verdict.stderr, 6, 400)}"
+    if verdict.status is Status.TYPE_ERROR:
+        return f"The type checker refuses it: {tail(verdict.detail or verdict.stderr, 12, 800)}"
+    case = _first_failing(task, verdict)
+    if case is not None:
+        return _case_evidence(task.entry or "", case, verdict)
+    if verdict.status in (Status.TIMEOUT, Status.FUEL):
+        return "It did not finish in time: look for an endless loop or a much too slow method."
+    if verdict.status is Status.OUTPUT_LIMIT:
+        return "It printed far too much: remove the prints."
+    output = tail(
+        "\n".join(part for part in (verdict.stdout, verdict.stderr) if part.strip()) or verdict.detail
+    )
+    return f"The tests fail:\n{output}" if output else f"It ended with {verdict.status}."
+
+
+def _first_failing(task: Task, verdict: Verdict) -> Case | None:
+    """The first case that did not match, else (a crash, a time limit) the first that did not run."""
+    if len(verdict.per_case) != len(task.cases):
+        return None
+    flags = list(verdict.per_case)
+    return next((task.cases[flags.index(flag)] for flag in (False, None) if flag in flags), None)
+
+
+def _case_evidence(entry: str, case: Case, verdict: Verdict) -> str:
+    given = [one_line(repr(a), 300) for a in case.args]
+    given += [f"{k}={one_line(repr(v), 300)}" for k, v in case.kwargs.items()]
+    call = f"{entry}({', '.join(given)})"
+    wanted = (
+        f"should raise {case.raises}"
+        if case.raises
+        else f"should return {one_line(repr(case.expected), 300)}"
+    )
+    if verdict.status in (Status.TIMEOUT, Status.FUEL):
+        got = "it does not finish: look for an endless loop"
+    else:
+        got = one_line(verdict.detail, 300) or str(verdict.status)
+    return f"{call} {wanted}, but {got}."
+
+
+def summary(verdict: Verdict) -> str:
+    """A verdict in one line for a person."""
+    count = f" {verdict.passed}/{verdict.total}" if verdict.total else ""
+    detail = f": {one_line(clean(verdict.detail), 160)}" if verdict.detail and not verdict.ok else ""
+    return f"{verdict.status}{count}{detail}"

@@ -1,0 +1,89 @@
+"""The `agent` command. Each sub-command is a module of its own, imported only when it runs.
+
+Without a sub-command the terminal app opens: whatever package registers it under the entry-point group
+`trihead.ui` (the agent itself does not know it). Exit codes: 0 done, 1 failed verification, 2 usage, 3 limit
+reached, 4 model or format failure, 5 sandbox or infrastructure failure, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from agent.errors import AgentError
+
+# name -> (module:command, what `agent --help` says of it)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("agent.commands.run:run_command", "Work on a task file until its tests pass."),
+    "trajectories": ("agent.commands.trajectories:trajectories", "List, show and export what runs recorded."),
+}
+UI_GROUP = "trihead.ui"
+
+
+class LazyGroup(click.Group):
+    """Lists its commands from a table and imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name][0].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is not a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="trihead")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """A code agent: from a task to a program that passes its tests.
+
+    Without a command the terminal app opens.
+    """
+    if ctx.invoked_subcommand is None:
+        _open_ui(ctx)
+
+
+def _open_ui(ctx: click.Context) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("the terminal app needs a terminal; use 'agent run TASK.md' here", ctx)
+    from importlib.metadata import entry_points
+
+    found = list(entry_points(group=UI_GROUP))
+    if not found:
+        raise click.UsageError(f"no terminal app is installed (entry-point group {UI_GROUP})", ctx)
+    found[0].load()()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with the documented code."""
+    try:
+        code = cli.main(args=argv, prog_name="agent", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except AgentError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The sub-commands of `agent`, one module each, imported only when they run."""
