@@ -8,6 +8,7 @@ the MASK token.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -119,7 +120,7 @@ def _config(gguf: GGUFFile) -> dict[str, Any]:
     config: dict[str, Any] = {
         "architectures": [class_name],
         "model_type": model_type,
-        "vocab_size": gguf.tensors["token_embd.weight"].shape[0],
+        "vocab_size": _need(gguf, "token_embd.weight").shape[0],
         "hidden_size": width,
         "num_hidden_layers": value("block_count"),
         "num_attention_heads": heads,
@@ -171,9 +172,7 @@ def _embeddings(gguf: GGUFFile) -> tuple[Entry, Entry | None]:
     """
     import torch
 
-    embedding, head = gguf.tensors.get("token_embd.weight"), gguf.tensors.get("output.weight")
-    if embedding is None:
-        raise WeightsError(f"{gguf.path} has no token_embd.weight; pull or copy the file again")
+    embedding, head = _need(gguf, "token_embd.weight"), gguf.tensors.get("output.weight")
     if head is None:
         return embedding, None
     if head.shape != embedding.shape:
@@ -195,7 +194,7 @@ def _plan(
     plan: dict[Spec, Callable[[], Iterable[torch.Tensor]]] = {}
 
     def add(name: str, entry: Entry) -> None:
-        plan[Spec(name, "BF16", entry.shape)] = lambda: gguf.pieces(entry, dtype)
+        plan[Spec(name, "BF16", entry.shape)] = functools.partial(gguf.pieces, entry, dtype)
 
     add("model.embed_tokens.weight", embedding)
     pattern = re.compile(r"blk\.(\d+)\.(.+)")
@@ -236,7 +235,7 @@ def _add_experts(
     for expert in range(experts):
         part = Entry(entry.name, (out, width), entry.qtype, entry.offset + expert * size, size)
         name = f"{prefix}mlp.experts.{expert}.{projection}.weight"
-        plan[Spec(name, "BF16", part.shape)] = lambda part=part: gguf.pieces(part, torch.bfloat16)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        plan[Spec(name, "BF16", part.shape)] = functools.partial(gguf.pieces, part, torch.bfloat16)
 
 
 def _need(gguf: GGUFFile, name: str) -> Entry:
@@ -270,7 +269,7 @@ def _write_tokenizer(gguf: GGUFFile, folder: Path, context: int) -> None:
     meta = gguf.metadata
     if meta.get("tokenizer.ggml.model") != "gpt2" or meta.get("tokenizer.ggml.pre") != "qwen2":
         raise WeightsError(f"{gguf.path}: its tokenizer is not Qwen's byte-level BPE")
-    tokens, types = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
+    tokens, types = meta.get("tokenizer.ggml.tokens", []), meta.get("tokenizer.ggml.token_type", [])
     if len(tokens) != len(types):
         raise WeightsError(f"{gguf.path}: {len(tokens)} tokens but {len(types)} token types")
     added = [
@@ -284,8 +283,11 @@ def _write_tokenizer(gguf: GGUFFile, folder: Path, context: int) -> None:
         for index, (token, kind) in enumerate(zip(tokens, types, strict=True))
         if index not in special and kind != _UNUSED
     }
-    merges = [tuple(merge.split(" ")) for merge in meta["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    merges = [tuple(merge.split(" ")) for merge in meta.get("tokenizer.ggml.merges", [])]
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    except Exception as error:  # the library raises bare Exception
+        raise WeightsError(f"{gguf.path}: its vocabulary and merges do not fit ({error})") from error
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

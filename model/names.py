@@ -26,13 +26,16 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """hub: repository id. file, size (bytes), sha256: of the one file of a `gguf` entry."""
+    """hub: repository id. size: bytes to fetch (about, for a folder). file, sha256: of the one file of a
+    `gguf`.
+    """
 
     name: str
     kind: Literal["gguf", "folder"]
     hub: str
     about: str
     licence: str = "Apache-2.0"
+    parameters: int = 0
     file: str = ""
     size: int = 0
     sha256: str = ""
@@ -50,6 +53,7 @@ NAMED: dict[str, Named] = {
             kind="gguf",
             hub="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
             about="default without a large GPU; 494M parameters, 32K context",
+            parameters=494_032_768,
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
             size=491_400_064,
             sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
@@ -60,6 +64,7 @@ NAMED: dict[str, Named] = {
             kind="gguf",
             hub="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
             about="1.54B parameters, 32K context",
+            parameters=1_543_714_304,
             file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
             size=1_117_320_768,
             sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
@@ -70,6 +75,7 @@ NAMED: dict[str, Named] = {
             kind="folder",
             hub="Qwen/Qwen3-Coder-30B-A3B-Instruct-FP8",
             about="default on a GPU with 40 GB or more; 30.5B parameters, 3.3B active, FP8, 256K context",
+            parameters=30_532_122_624,
             size=31_200_000_000,
         ),
     )

@@ -1,0 +1,124 @@
+"""Fetches weights from the model hub with `huggingface_hub`, and gives up within seconds where there is
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from model.errors import PullError
+
+# Long enough for a slow network's first answer, short enough to wait for in vain.
+_TIMEOUT_S = 4.0
+
+
+class HubUnreachable(Exception):
+    """No hub from here; the message says why, in a few words."""
+
+
+def probe() -> None:
+    """Raises HubUnreachable unless the hub answers within a few seconds."""
+    import httpx
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubUnreachable("HF_HUB_OFFLINE is set")
+    try:
+        httpx.head(constants.ENDPOINT, timeout=_TIMEOUT_S, follow_redirects=True)
+    except (httpx.HTTPError, OSError) as error:
+        raise HubUnreachable(str(error) or type(error).__name__) from error
+
+
+def fetch_file(repo: str, file: str, target: Path, progress: Callable[[int, int], None]) -> None:
+    """Download one file of a repository to `target`, resuming what is there. The caller checks the hash.
+
+    Raises HubUnreachable, PullError when the hub has no such file, OSError when the disk is full.
+    """
+    import httpx
+    from huggingface_hub import constants, errors, hf_hub_download
+
+    probe()
+    try:
+        path = hf_hub_download(
+            repo,
+            file,
+            local_dir=target.parent / "hub",
+            etag_timeout=_TIMEOUT_S,
+            endpoint=constants.ENDPOINT,
+            tqdm_class=_bar(progress),
+        )
+    except (errors.EntryNotFoundError, errors.RepositoryNotFoundError, errors.GatedRepoError) as error:
+        raise PullError(f"the hub does not give {repo}/{file}: {type(error).__name__}") from error
+    except (httpx.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
+        raise HubUnreachable(_first_line(error)) from error
+    Path(path).replace(target)
+
+
+def fetch_folder(repo: str, target: Path, progress: Callable[[int, int], None]) -> dict[str, str]:
+    """Download a checkpoint's safetensors, JSON and template files into `target`, resuming what is there.
+
+    Returns {file: sha256} as the hub states them for its large files. Raises HubUnreachable, PullError,
+    OSError.
+    """
+    import httpx
+    from huggingface_hub import HfApi, constants, errors, snapshot_download
+
+    probe()
+    try:
+        snapshot_download(
+            repo,
+            local_dir=target,
+            allow_patterns=["*.safetensors", "*.json", "*.jinja", "merges.txt", "LICENSE*"],
+            etag_timeout=_TIMEOUT_S,
+            endpoint=constants.ENDPOINT,
+            tqdm_class=_bar(progress),
+        )
+        about = HfApi(endpoint=constants.ENDPOINT).model_info(repo, files_metadata=True, timeout=30)
+    except (errors.RepositoryNotFoundError, errors.GatedRepoError) as error:
+        raise PullError(f"the hub does not give {repo}: {type(error).__name__}") from error
+    except (httpx.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
+        raise HubUnreachable(_first_line(error)) from error
+    return {
+        sibling.rfilename: sibling.lfs.sha256
+        for sibling in about.siblings or []
+        if sibling.lfs is not None and (target / sibling.rfilename).is_file()
+    }
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return "".join(char for char in text if char.isprintable())[:200]
+
+
+def _bar(progress: Callable[[int, int], None]) -> Any:
+    """A tqdm class that draws nothing and tells the bytes of its byte bars to `progress`."""
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]  # tqdm ships no types
+
+    class Bar(tqdm):  # type: ignore[misc]  # its base is therefore Any
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            self._bytes = kwargs.get("unit") == "B"
+            kwargs["disable"] = False
+            kwargs["file"] = _Nowhere()
+            super().__init__(*args, **kwargs)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            if self._bytes and self.total:
+                progress(int(self.n), int(self.total))
+            return shown
+
+    return Bar
+
+
+class _Nowhere:
+    """A text stream that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held."""

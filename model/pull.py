@@ -1,0 +1,261 @@
+"""`pull(name)`: bring a named model onto this machine. First the hub, then the pinned mirror; the sha256
+decides.
+
+Nothing is visible under the model's name until it is fetched, checked and converted; a pull that fails
+leaves what was there before. What was fetched stays in `models/.pull-NAME`, so the next pull goes on from
+it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from model import hub, mirror, store
+from model.errors import PullError, WeightsError
+from model.names import NAMED, Named, nearest
+
+Stage = Literal["hub", "mirror", "check", "convert", "copy"]
+Report = Callable[[Stage, int, int], None]
+Source = Literal["auto", "hub", "mirror"]
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """Where a pulled model lies. source: `present` (it was here), `hub`, `mirror` or `local`."""
+
+    name: str
+    folder: Path
+    source: str
+    sha256: str
+
+
+def pull(
+    name: str,
+    *,
+    source: Source = "auto",
+    force: bool = False,
+    report: Report = lambda stage, done, total: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Pulled:
+    """Fetch a named model unless it is here. force: fetch it again. note is told when the hub is passed over.
+
+    Raises PullError: unknown name, nothing reachable, wrong hash, no space. What was there before stays.
+    """
+    entry = NAMED.get(name)
+    if entry is None:
+        raise PullError(f"no model is named {name!r}{nearest(name)}; known names: {', '.join(NAMED)}")
+    target = store.folder_of(name)
+    with store.locked(target, "pull"):
+        if not force and store.is_pulled(name):
+            return Pulled(name, target, "present", _source_sha(store.record(target)))
+        work = store.models_folder() / f".pull-{name}"
+        work.mkdir(parents=True, exist_ok=True)
+        _need_space(entry, work)
+        try:
+            if entry.kind == "folder":
+                came = _pull_folder(entry, work, source, report)
+            else:
+                came = _pull_gguf(entry, work, source, report, note)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise PullError(_full(work)) from error
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+        return Pulled(name, target, came, _source_sha(store.record(target)))
+
+
+def adopt(path: Path, name: str | None, *, report: Report = lambda stage, done, total: None) -> Pulled:
+    """Take a local `.gguf` file or model folder into the store, under `name` (default: the named model it is
+    by its sha256, else its own file name). A folder's files are hard-linked where the file system allows it.
+
+    Raises WeightsError when there are no usable weights, PullError when the file is not the named model it is
+    said to be or the disk is full.
+    """
+    if name is not None and (not name or "/" in name or name.startswith((".", "tiny"))):
+        raise PullError(f"{name!r} cannot be a model's name; use letters, digits, '.', '-' and '_'")
+    try:
+        if path.is_dir():
+            return _adopt_folder(path, name or path.resolve().name, report)
+        if not path.is_file():
+            raise WeightsError(f"no file or folder {path}")
+        sha256 = store.sha256_of(path, lambda done, total: report("check", done, total))
+        known = next((entry.name for entry in NAMED.values() if entry.sha256 == sha256), None)
+        if name in NAMED and name != known:
+            raise PullError(
+                f"{path} is not {name}: its sha256 is {sha256[:12]}..., {NAMED[name].sha256[:12]}... is due"
+            )
+        chosen = name or known or path.stem
+        folder = store.adopt_gguf(path, chosen, lambda done, total: report("convert", done, total), sha256)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise PullError(
+                f"the disk of {store.models_folder()} is full; make room and adopt again"
+            ) from error
+        raise
+    return Pulled(chosen, folder, "local", sha256)
+
+
+def _source_sha(record: dict[str, Any]) -> str:
+    return str(record.get("source", {}).get("sha256", ""))
+
+
+def _need_space(entry: Named, work: Path) -> None:
+    """Refuse at once what cannot fit: pieces beside the joined file, later that file beside its tensors."""
+    here = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+    if entry.kind == "gguf":
+        need = entry.size + max(entry.size, 2 * entry.parameters)
+    else:
+        need = entry.size
+    free = shutil.disk_usage(work).free
+    if free < need - here:
+        raise PullError(
+            f"{entry.name} needs {(need - here) / 1e9:.1f} GB in {work.parent}, {free / 1e9:.1f} GB are free;"
+            " make room or set TRIHEAD_HOME to a larger disk"
+        )
+
+
+def _full(folder: Path) -> str:
+    return (
+        f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again, it goes"
+        " on from what was fetched"
+    )
+
+
+def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:
+    file = work / entry.file
+    came = "hub"
+    if not file.is_file():
+        came = _fetch_gguf(entry, file, source, report, note)
+    sha256 = store.sha256_of(file, lambda done, total: report("check", done, total))
+    if sha256 != entry.sha256:
+        shutil.rmtree(work)
+        raise PullError(
+            f"what the {came} gave for {entry.name} has the sha256 {sha256[:12]}..., not {entry.sha256[:12]}...;"
+            " it was thrown away, pull again"
+        )
+    mirror.forget(file)
+    store.adopt_gguf(file, entry.name, lambda done, total: report("convert", done, total), sha256)
+    return came
+
+
+def _fetch_gguf(entry: Named, file: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:
+    """Bring the file from the first place that has it; returns which."""
+    if source != "mirror":
+        try:
+            hub.fetch_file(entry.hub, entry.file, file, lambda done, total: report("hub", done, total))
+        except (hub.HubUnreachable, PullError) as error:
+            if source == "hub" or entry.mirror is None:
+                raise PullError(f"the hub cannot be used ({error}); try --source mirror") from error
+            note(f"the hub cannot be used ({error}); going on with the mirror")
+        else:
+            return "hub"
+    if entry.mirror is None:
+        raise PullError(f"{entry.name} has no mirror; pull it from the hub or adopt it with --from")
+    mirror.fetch(entry.mirror, entry.size, file, lambda done, total: report("mirror", done, total))
+    return "mirror"
+
+
+def _pull_folder(entry: Named, work: Path, source: Source, report: Report) -> str:
+    if source == "mirror":
+        raise PullError(f"{entry.name} has no mirror; pull it from the hub or adopt it with --from")
+    folder = work / "folder"
+    try:
+        stated = hub.fetch_folder(entry.hub, folder, lambda done, total: report("hub", done, total))
+    except hub.HubUnreachable as error:
+        raise PullError(
+            f"the hub cannot be reached ({error}) and {entry.name} has no mirror; bring the folder"
+            f" {entry.hub} here by other means and run: model pull {entry.name} --from FOLDER"
+        ) from error
+    store.check_folder(folder)
+    found = _hash_tensors(folder, report)
+    wrong = [file for file, sha256 in found.items() if stated.get(file) != sha256]
+    for file in wrong:
+        (folder / file).unlink()
+    if wrong:
+        raise PullError(f"{', '.join(wrong[:3])} of {entry.name} did not match the hub's sha256; pull again")
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    _finish_folder(folder, entry.name, found, {"hub": entry.hub})
+    return "hub"
+
+
+def _adopt_folder(path: Path, name: str, report: Report) -> Pulled:
+    store.check_folder(path)
+    target = store.folder_of(name)
+    if target.resolve() == path.resolve():
+        raise PullError(f"{path} is already the model {name}")
+    found = _hash_tensors(path, report)
+    entry = NAMED.get(name)
+    if entry is not None and entry.kind == "gguf":
+        # Heads are bound to the tensors, so the name stands for those made from the published file alone.
+        made = store.record(path)
+        if _source_sha(made) != entry.sha256 or made.get("tensors_sha256") != _combined(found):
+            raise PullError(f"{path} was not made from {entry.file}; give that file, or a name of your own")
+    with store.replacing(target) as folder:
+        files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name != store.RECORD]
+        for index, file in enumerate(files):
+            _link_or_copy(file, folder / file.name)
+            report("copy", index + 1, len(files))
+        source = (
+            {"folder": path.resolve().name} if entry is None else {"file": entry.file, "sha256": entry.sha256}
+        )
+        record = _record(name, found, source, folder)
+        store.write_record(folder, record)
+    return Pulled(name, target, "local", _source_sha(record))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _finish_folder(folder: Path, name: str, found: dict[str, str], source: dict[str, str]) -> None:
+    """Give a checked folder its record and its final name."""
+    store.write_record(folder, _record(name, found, source, folder))
+    with store.replacing(store.folder_of(name)) as place:
+        place.rmdir()
+        folder.rename(place)
+
+
+def _record(name: str, found: dict[str, str], source: dict[str, str], folder: Path) -> dict[str, Any]:
+    from model.tokenizer import Tokenizer
+
+    tensors = _combined(found)
+    return {
+        "name": name,
+        "source": {"sha256": tensors, **source},
+        "tensors_sha256": tensors,
+        "tokenizer_sha256": Tokenizer(folder).sha256,
+    }
+
+
+def _hash_tensors(folder: Path, report: Report) -> dict[str, str]:
+    files = sorted(folder.glob("*.safetensors"))
+    total, before = sum(file.stat().st_size for file in files), 0
+    found = {}
+
+    def advance(done: int, _: int) -> None:
+        report("check", before + done, total)
+
+    for file in files:
+        found[file.name] = store.sha256_of(file, advance)
+        before += file.stat().st_size
+    return found
+
+
+def _combined(found: dict[str, str]) -> str:
+    """The sha256 of the one file, or of the lines `sha256  name` of several."""
+    if len(found) == 1:
+        return next(iter(found.values()))
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(found.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
