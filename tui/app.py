@@ -1,8 +1,8 @@
 """The Textual app: `agent` without arguments, or `python -m tui`.
 
-A thread iterates the agent's event stream and puts the events into an inbox; a timer takes them out `FPS` times
-a second and shows them. However fast tokens come, the screen is drawn that often, and nothing that blocks runs
-on the event loop. The first paint needs no model: it is loaded afterwards, in a thread.
+A thread iterates the agent's event stream and puts the events into an inbox; a timer takes them out `FPS`
+times a second and shows them. However fast tokens come, the screen is drawn that often, and nothing that
+blocks runs on the event loop. The first paint needs no model: it is loaded afterwards, in a thread.
 """
 
 from __future__ import annotations

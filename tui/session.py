@@ -106,7 +106,7 @@ class Runner:
         return self._run(load_task(self.settings.workdir / path), cancel)
 
     def _run(self, task: Task, cancel: threading.Event) -> Iterator[Event]:
-        """Run and record a task. What nothing can verify is kept: the verdict says so, and the person sees it."""
+        """Run and record a task. What nothing can verify is kept: its verdict says so."""
         from verify.checker import open_checker
 
         from agent.loop import run

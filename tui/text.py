@@ -51,7 +51,7 @@ def tail(text: str, lines: int) -> str:
     rows = text.rstrip("\n").split("\n")
     if len(rows) <= lines:
         return "\n".join(rows)
-    return "\n".join([f"\N{HORIZONTAL ELLIPSIS} {len(rows) - lines} lines above", *rows[-lines:]])
+    return "\n".join([f"\N{HORIZONTAL ELLIPSIS} {plural(len(rows) - lines, 'line')} above", *rows[-lines:]])
 
 
 def plural(count: int, noun: str) -> str:

@@ -14,21 +14,27 @@ from tui.widgets.panel import RunPanel
 from tui.widgets.prompt import PromptBox
 from tui.widgets.transcript import Transcript
 
+_TITLE = Content.assemble(
+    ("◆", "$text-primary"), ("◆", "$text-accent"), ("◆ ", "$text-warning"), ("Trihead", "bold $text")
+)
+_CLAIM = Content.styled("  one model, three heads: it writes code, runs it, repairs it", "$foreground-muted")
+_EXAMPLE = "  Write slugify(title). slugify('Big Bad Wolf') == 'big-bad-wolf'"
+
+
+def _hint(key: str, text: str) -> Content:
+    return Content.assemble((key, "$text-accent"), (f"  {text}    ", "$foreground-muted"))
+
+
 WELCOME = Content("\n").join(
     [
-        Content.assemble(
-            ("◆", "$text-primary"), ("◆", "$text-accent"), ("◆ ", "$text-warning"), ("Trihead", "bold $text"),
-            ("  one model, three heads: it writes code, runs it, repairs it", "$foreground-muted"),
-        ),
+        _TITLE + _CLAIM,
         Content(""),
-        Content.assemble(("Type a task. Examples in it become its tests:", "$text")),
-        Content.assemble(("  Write slugify(text) in slug.py: slugify('A b') == 'a-b'", "$text-accent")),
+        Content.styled("Type a task. Examples in it become its tests:", "$text"),
+        Content.styled(_EXAMPLE, "$text-accent"),
         Content(""),
-        Content.assemble(("/run FILE", "$text-accent"), ("  a task file with tests    ", "$foreground-muted"),
-                         ("F1", "$text-accent"), ("  help    ", "$foreground-muted"),
-                         ("Esc", "$text-accent"), ("  interrupt", "$foreground-muted")),
+        _hint("/run FILE", "a task file with tests") + _hint("F1", "help") + _hint("Esc", "interrupt"),
     ]
-)  # fmt: skip
+)
 
 
 class MainScreen(Screen[None]):

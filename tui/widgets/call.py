@@ -6,11 +6,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from agent.events import ModelAnswered, ModelCalled, Phase
-from model.request import Generation, Step
+from model.request import Generation, Message, Step
 from tui.canvas import Canvas
 from tui.text import clean, duration, plural
 from tui.widgets.block import Block
-from tui.widgets.code import answer
+from tui.widgets.code import answer, highlight_code
 from tui.widgets.denoise import DenoiseView
 
 TITLES: dict[Phase, str] = {"plan": "Plan", "scaffold": "Scaffold", "infill": "Infill", "repair": "Rewrite"}
@@ -20,7 +20,8 @@ class CallBlock(Block):
     def __init__(self, event: ModelCalled, max_rows: int, live: bool = True) -> None:
         self.phase = event.phase
         self.canvas = Canvas()
-        self._view = DenoiseView(self.canvas, max_rows)
+        self._given, self._language = _prefill(event.messages)
+        self._view = DenoiseView(self.canvas, max_rows, self._given)
         self._view.display = live
         self._answer = Static(classes="answer", markup=False)
         self._answer.display = False
@@ -53,7 +54,7 @@ class CallBlock(Block):
     def finish(self, event: ModelAnswered) -> None:
         """Swap the canvas for the answer."""
         generation = event.generation
-        self._show_answer(answer(generation.text.strip("\n")), figures(generation))
+        self._show_answer(self._content(generation.text), figures(generation))
 
     def show_plan(self, text: str) -> None:
         """The plan as the loop understood it."""
@@ -63,7 +64,14 @@ class CallBlock(Block):
         """The call ended without an answer: keep what was committed."""
         if self.is_live:
             text = "".join(cell.text for cell in self.canvas.cells() if cell.kind == "final")
-            self._show_answer(Content(clean(text)), f"stopped at step {self.canvas.steps}")
+            self._show_answer(self._content(text), f"stopped at step {self.canvas.steps}")
+
+    def _content(self, text: str) -> Content:
+        """The answer with what it continues; after an opened fence it is code, up to the fence's end."""
+        text = (self._given + text).strip("\n")
+        if self._language:
+            return highlight_code(text.split("\n```")[0], self._language)
+        return answer(text)
 
     def _show_answer(self, text: Content, note: str) -> None:
         self.heading.note = note
@@ -71,6 +79,17 @@ class CallBlock(Block):
         self._view.display = False
         self._answer.display = True
         self.set_kind("call")
+
+
+def _prefill(messages: tuple[Message, ...]) -> tuple[str, str]:
+    """What the answer continues (a trailing assistant message) and, when that opens a fence, its language."""
+    if not messages or messages[-1].role != "assistant":
+        return "", ""
+    before, fence, rest = messages[-1].content.rpartition("```")
+    if not fence or before.count("```") % 2:
+        return messages[-1].content, ""
+    language, _, code = rest.partition("\n")
+    return code, language or "python"
 
 
 def figures(generation: Generation) -> str:

@@ -1,7 +1,7 @@
 """The live view of a decoder: masked cells that become tokens, coloured by head.
 
-Only the end of the canvas that fits is drawn. Whoever feeds the widget redraws it (`refresh_canvas`), so that a
-hundred steps a second cost as many drawings as there are frames.
+Only the end of the canvas that fits is drawn. Whoever feeds the widget redraws it (`refresh_canvas`), so
+that a hundred steps a second cost as many drawings as there are frames.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def cell_style(cell: Cell, newest: int) -> str:
 
 
 class DenoiseView(Widget):
-    """Draws a `Canvas`, at most `max_rows` rows of it."""
+    """Draws a `Canvas`, at most `max_rows` rows of it, after `given`: the text that the model continues."""
 
-    def __init__(self, canvas: Canvas, max_rows: int = 12) -> None:
+    def __init__(self, canvas: Canvas, max_rows: int = 12, given: str = "") -> None:
         super().__init__()
         self.canvas = canvas
+        self._given = clean(given)
         self.max_rows = max_rows
         self._text = Content("")
         self._height = 1
@@ -60,7 +61,7 @@ class DenoiseView(Widget):
     def _draw(self) -> Content:
         cells = self.canvas.cells()[-_TAIL_CELLS:]
         newest = self.canvas.step_index
-        parts: list[tuple[str, str]] = []
+        parts: list[tuple[str, str]] = [(self._given, "$foreground-muted")]
         for cell in cells:
             text = (
                 MASK_GLYPH

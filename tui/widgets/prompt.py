@@ -50,12 +50,12 @@ class PromptArea(TextArea):
     def action_newline(self) -> None:
         self.insert("\n")
 
-    def action_question(self) -> None:
+    async def action_question(self) -> None:
         """`?` on an empty prompt asks for help; anywhere else it is a character."""
         if self.text:
             self.insert("?")
         else:
-            self.app.action_show_help_screen()  # type: ignore[attr-defined]  # our app is the only host
+            await self.run_action("app.show_help_screen")
 
     def action_earlier(self) -> None:
         if self.cursor_at_first_line:
