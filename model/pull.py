@@ -125,8 +125,8 @@ def _need_space(entry: Named, work: Path) -> None:
 
 def _full(folder: Path) -> str:
     return (
-        f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again, it goes"
-        " on from what was fetched"
+        f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again,"
+        " it goes on from what was fetched"
     )
 
 
@@ -139,7 +139,7 @@ def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: C
     if sha256 != entry.sha256:
         shutil.rmtree(work)
         raise PullError(
-            f"what the {came} gave for {entry.name} has the sha256 {sha256[:12]}..., not {entry.sha256[:12]}...;"
+            f"the {came}'s {entry.name} has the sha256 {sha256[:12]}..., not {entry.sha256[:12]}...;"
             " it was thrown away, pull again"
         )
     mirror.forget(file)
