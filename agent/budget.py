@@ -1,4 +1,4 @@
-"""What a run has used and may still use: model calls, generated tokens, seconds; and whether it was cancelled."""
+"""What a run has used and may still use: model calls, generated tokens, seconds."""
 
 from __future__ import annotations
 

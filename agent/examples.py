@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import doctest
 import re
 from typing import Any
 
@@ -29,23 +28,42 @@ def cases_in_text(text: str, entry: str | None) -> tuple[str | None, tuple[Case,
 
 
 def _doctests(text: str) -> list[tuple[str, str]]:
-    try:
-        return [(e.source, e.want) for e in doctest.DocTestParser().get_examples(text)]
-    except ValueError:  # inconsistent indentation, a missing blank after the prompt
-        return []
+    """A `>>> ` line and the line below; `doctest`'s own parser refuses what surrounds them in a task's text."""
+    return re.findall(r"^[ \t]*>>> (.+)\n[ \t]*(?!>>>)(.+)$", text, re.MULTILINE)
 
 
 def _equations(text: str) -> list[tuple[str, str]]:
-    """`f(1) == 2` as a whole line (also after `assert` or a list dash), or between backticks."""
-    spans = [*text.splitlines(), *re.findall(r"`([^`\n]+)`", text), *re.split(r"[.;]\s", text)]
+    """Every `name(...) == value` of the text, in prose or in code, each on one line."""
     pairs = []
-    for span in spans:
-        match = re.fullmatch(
-            r"(?:[-*]\s+)?(?:assert\s+)?(\w+\(.*\))\s*==\s*(.+?)\.?", span.strip().strip("`")
-        )
-        if match:
-            pairs.append((match[1], match[2]))
+    for line in text.splitlines():
+        for match in re.finditer(r"(?<![\w.])[A-Za-z_]\w*\(", line):
+            end = _end(line, match.end() - 1, ")") + 1
+            if equals := re.compile(r"\s*==\s*").match(line, end):
+                value = line[equals.end() : _end(line, equals.end(), ",;`")]
+                pairs.append((line[match.start() : end], value.rstrip(".")))
     return pairs
+
+
+def _end(line: str, start: int, stops: str) -> int:
+    """Where the first of `stops` or a blank stands outside brackets and quotes, the closing one included."""
+    depth, quote, at = 0, "", start
+    while at < len(line):
+        sign = line[at]
+        if quote:
+            at += sign == "\\"
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+        elif sign in "([{":
+            depth += 1
+        elif sign in ")]}":
+            depth -= 1
+            if depth < 0 or (depth == 0 and sign in stops):
+                return at
+        elif depth == 0 and (sign in stops or sign.isspace()):
+            return at
+        at += 1
+    return at
 
 
 def _case(call: str, expected: str) -> tuple[str, Case] | None:

@@ -63,9 +63,9 @@ class _Run:
         session = options.session
         self.session_id = session.id if session else new_id()
         self.trajectory = str(session.trajectory) if session else ""
-        files = Workspace(task.workdir, task.files, session.before if session else None)
-        self.workspace = files
-        self.author = Author(task, files, options.call_tokens)
+        before = session.before if session else None
+        self.workspace = Workspace(task.workdir, task.files, before)
+        self.author: Author
         self.budget = Budget(options, cancel)
         self.repairs = 0
         self.verdict: Verdict | None = None
@@ -143,6 +143,7 @@ class _Run:
 
     def _solve(self) -> Iterator[Event]:
         """Attempts until one passes here and in a fresh sandbox; raises Stop otherwise."""
+        self.author = Author(self.task, self.workspace, self.options.call_tokens)
         if self.options.plan:
             answer = yield from self._ask("plan", self.author.plan())
             yield events.Planned(self.author.take_plan(answer.text))

@@ -165,7 +165,8 @@ class TextOutput(Output):
         match event:
             case Started():
                 self._workdir = event.workdir
-                self._say(f"{event.name}: {one_line(event.task, 100)}", "bold")
+                headline = one_line(event.task.partition("\n")[0], 100)
+                self._say(f"{event.name}: {headline}", "bold")
                 self._say(f"model {event.model}, decode {event.decode}, in {event.workdir}", "dim")
             case ModelCalled():
                 self._say(f"\n{_TITLES[event.phase]}", "bold cyan")
@@ -221,8 +222,8 @@ class TextOutput(Output):
         self._say(f"\n{title}" + (f": {one_line(done.error, 300)}" if done.error else ""), style)
         speed = f", {done.tokens_per_forward:.2f} tokens a forward" if done.forwards else ""
         self._say(
-            f"{done.steps} model calls, {done.repairs} repairs, "
-            f"{done.tokens} tokens{speed}, {done.wall_s:.1f} s"
+            f"{_count(done.steps, 'model call')}, {_count(done.repairs, 'repair')}, "
+            f"{_count(done.tokens, 'token')}{speed}, {done.wall_s:.1f} s"
         )
         for path in done.files_changed:
             self._say(f"  program     {self._workdir}/{path}")
@@ -264,6 +265,10 @@ class TextOutput(Output):
         if self._status:
             self._status.stop()
             self._status = None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _next_step(done: Done) -> str:

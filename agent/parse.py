@@ -30,10 +30,10 @@ from agent.untrusted import one_line
 
 MAX_ANSWER_CHARS = 256 * 1024
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})(.*)")
-_NAME = re.compile(r"[\w][\w./-]*\.\w{1,8}")
+_NAME = re.compile(r"[\w./][\w./-]*\.\w{1,8}")
 _SEARCH = re.compile(r"\s*<{4,}\s*(?:SEARCH|ORIGINAL|OLD)\b.*", re.IGNORECASE)
 _MIDDLE = re.compile(r"\s*={4,}\s*")
-_REPLACE = re.compile(r"\s*>{4,}\s*(?:REPLACE|UPDATED|NEW)?\b.*", re.IGNORECASE)
+_REPLACE = re.compile(r"\s*>{4,}\s*(?:REPLACE|UPDATED|NEW)?\s*", re.IGNORECASE)
 _LANGUAGES = {"python": ".py", "py": ".py", "python3": ".py", "bend": ".bend", "": ""}
 
 

@@ -29,10 +29,9 @@ def show(document: dict[str, Any]) -> None:
         if metrics:
             title += f"  {metrics['completion_tokens']} tokens, {metrics['extra']['forwards']} forwards"
         say(title, "bold cyan")
-        for message in more.get("messages", [])[-1:]:
-            if message["role"] == "assistant":
-                say(message["content"], "dim")
-        say(step["message"])
+        last = more.get("messages", [])[-1:]
+        prefill = last[0]["content"] if last and last[0]["role"] == "assistant" else ""
+        say(prefill + step["message"])
         names = {c["tool_call_id"]: c["function_name"] for c in step.get("tool_calls", [])}
         for result in step.get("observation", {"results": []})["results"]:
             kind = names.get(result.get("source_call_id", ""), result.get("extra", {}).get("kind", "note"))

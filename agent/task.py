@@ -85,7 +85,8 @@ class Task:
 
     @classmethod
     def from_text(cls, text: str, workdir: Path, *, name: str = "task") -> Task:
-        """A task typed by a person: files of the workdir named in the text are what it is about.
+        """A task typed by a person: files of the workdir named in the text are what it is about, else
+        the one new file it names.
 
         Raises TaskError when the text is empty or the workdir is no folder.
         """
@@ -94,6 +95,9 @@ class Task:
         named_files = [n for n in named if _is_inside(n) and (workdir / n).is_file()]
         tests = tuple(n for n in named_files if PurePosixPath(n).name.startswith("test_"))
         files = tuple(n for n in named_files if n not in tests)
+        new = [n for n in named if _is_inside(n) and n not in named_files]
+        if not files and len(new) == 1 and not PurePosixPath(new[0]).name.startswith("test_"):
+            files = (new[0],)
         return _build(_FrontMatter(files=list(files) or None, tests=list(tests)), text, workdir, None, name)
 
 
@@ -134,7 +138,7 @@ def load_task(path: Path | str, *, workdir: Path | str | None = None, test_cmd: 
     keys = _validate(front, path)
     if test_cmd is not None:
         keys.test_cmd = test_cmd
-    return _build(keys, text, _folder(Path(workdir) if workdir else path.parent), path, path.stem)
+    return _build(keys, text, _folder(Path(workdir) if workdir else path.parent), path, _name(path))
 
 
 def _read_text(path: Path) -> str:
@@ -211,7 +215,10 @@ def _build(keys: _FrontMatter, text: str, workdir: Path, path: Path | None, name
     for file in files:
         if file in tests:
             raise TaskError(f"{where}: {file} is in both files and tests; the model may not write its tests")
-    command = shlex.split(keys.test_cmd) if isinstance(keys.test_cmd, str) else list(keys.test_cmd or ())
+    try:
+        command = shlex.split(keys.test_cmd) if isinstance(keys.test_cmd, str) else list(keys.test_cmd or ())
+    except ValueError as error:
+        raise TaskError(f"{where}: test_cmd: {str(error).lower()}") from error
     if keys.test_cmd is not None and not command:
         raise TaskError(f"{where}: test_cmd is empty")
     if tests and not command:
@@ -241,6 +248,11 @@ def _build(keys: _FrontMatter, text: str, workdir: Path, path: Path | None, name
         limits=RunLimits(**run),
         check_limits=limits,
     )
+
+
+def _name(path: Path) -> str:
+    """A file called task.md goes by the name of its folder."""
+    return path.resolve().parent.name if path.stem.lower() == "task" else path.stem
 
 
 def _as_list(value: list[str] | str | None) -> list[str]:

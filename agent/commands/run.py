@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from agent.events import Event
     from agent.output import Output
@@ -42,7 +42,10 @@ _DECODES = ("auto", "ar", "diffusion", "verified")
     "--output", type=click.Choice(["text", "json", "stream-json"]), default="text", show_default=True
 )
 @click.option(
-    "--keep", is_flag=True, help="Leave the files as the last attempt wrote them when the task fails."
+    "--keep",
+    is_flag=True,
+    default=None,
+    help="Leave the files as the last attempt wrote them when the task fails.",
 )
 @click.option("--plan/--no-plan", default=None, help="Ask for a short plan first.  [default: plan]")
 def run_command(
@@ -63,8 +66,9 @@ def run_command(
 
     out = open_output(output)
     cancel = threading.Event()
-    with out.reporting_errors():
-        events = _events(out, task_file, model, workdir, test_cmd, flags, cancel)
+    events = _events(out, task_file, model, workdir, test_cmd, flags, cancel)
+    # Closed at once when this thread is interrupted: closing is what puts the files back.
+    with out.reporting_errors(), closing(events):
         for event in events:
             try:
                 out.show(event)
@@ -82,7 +86,7 @@ def _events(
     test_cmd: str | None,
     flags: dict[str, Any],
     cancel: threading.Event,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     from verify.checker import open_checker
 
     from agent import session
@@ -96,9 +100,7 @@ def _events(
     with out.busy("loading the model"):
         loaded = load(model or task.model or "default")
     record = session.create()
-    options = Options.merge(
-        task.limits, session=record, **{k: v for k, v in flags.items() if v is not False or k == "plan"}
-    )
+    options = Options.merge(task.limits, session=record, **flags)
     with open_checker() as checker, _interrupts(cancel):
         yield from recorded(run(task, loaded, checker, options, cancel), record)
 
