@@ -1,0 +1,1 @@
+"""Training the heads: configuration, packed batches, objectives, the loop, checkpoints, evaluation."""

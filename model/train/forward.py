@@ -1,0 +1,201 @@
+"""One packed forward pass, [clean | draft blocks | length queries], and the loss terms that come out of it.
+
+    step = PackedForward(base, heads, config, device)
+    terms = step(batch)          # Terms: total with gradient, each term for the log
+
+The clean part runs first, without gradients unless the AR head trains; its keys and values serve the other two, as
+the KV cache does in decoding, and its final states are the teacher's. Numbers per token: docs/training.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from model.base import Attend, Base
+from model.heads import HeadSet
+from model.roles import Role, Route, whole
+from model.train.attention import Cache, CleanPass, Masked, OverClean, clean_rule, draft_rule, query_rule
+from model.train.config import TrainConfig
+from model.train.loss import Loss, blended_loss
+from model.train.objectives import length
+from model.train.packing import Batch
+
+
+@dataclass(slots=True)
+class Terms:
+    """Loss terms of a pass; total carries the gradient. draft, refined: the plain and the sequential head's states
+    (their token loss, divergence from the base, share that is right); the rest by name."""
+
+    total: torch.Tensor
+    log: dict[str, torch.Tensor]
+
+
+class Tensors:
+    """A Batch on a device, its fields under the same names."""
+
+    def __init__(self, batch: Batch, device: torch.device) -> None:
+        for f in fields(batch):
+            value = getattr(batch, f.name)
+            if f.name != "refined_N":
+                value = torch.from_numpy(value)
+                if device.type == "cuda":
+                    value = value.pin_memory().to(device, non_blocking=True)
+            setattr(self, f.name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class PackedForward:
+    def __init__(self, base: Base, heads: HeadSet, config: TrainConfig) -> None:
+        self.base, self.heads, self.config = base, heads, config
+        self.device = base.device
+        self.flex = self.device.type == "cuda"
+        self.compiled = config.training.compile
+        names = {head.role: name for name, head in heads.config.heads.items()}
+        self.clean_head, self.draft_head = names.get(Role.CLEAN), names.get(Role.DRAFT)
+        self.length_head = names.get(Role.LENGTH)
+        output = base.head.weight
+        assert isinstance(output, torch.Tensor)
+        self.output_VD = output
+        vocab = heads.draft_vocab
+        if vocab.numel():
+            self.draft_output_VD = output[vocab].contiguous()
+            self.index_of_V = torch.full((base.config.vocab,), -1, device=self.device)
+            self.index_of_V[vocab] = torch.arange(len(vocab), device=self.device)
+        else:
+            self.draft_output_VD = output
+            self.index_of_V = torch.arange(base.config.vocab, device=self.device)
+        if self.compiled:
+            for layer in base.layers:
+                layer.compile(dynamic=False)
+
+    def __call__(self, batch: Batch) -> Terms:
+        t = Tensors(batch, self.device)
+        clean_RTD, cache = self.clean(t)
+        log: dict[str, torch.Tensor] = {}
+        draft_RND = self.draft(t, cache)
+        total = self._draft_terms(t, clean_RTD, draft_RND, log)
+        goals = self.config.objectives
+        if self.clean_head and goals.next_token:
+            flat = [x.flatten(0, 1) for x in (clean_RTD, t.next_target_RT, t.next_weight_RT)]
+            loss = blended_loss(flat[0], self.output_VD, flat[1].clamp_min(0), flat[2], compiled=self.compiled)
+            log["next_token"] = loss.token
+            total = total + goals.next_token * loss.total
+        if self.length_head and goals.length:
+            log["length"] = self._length_term(t, cache)
+            total = total + goals.length * log["length"]
+        log["loss"] = total
+        return Terms(total, {name: value.detach() for name, value in log.items()})
+
+    def clean(self, t: Tensors) -> tuple[torch.Tensor, Cache]:
+        """Final states [R, T, D] of the clean tokens, and every layer's keys and values."""
+        R, T = t.ids_RT.shape
+        frozen = self.clean_head is None
+        masked = Masked(clean_rule(t.document_RT), R, T, T, self.device, flex=self.flex)
+        attention = CleanPass(masked, detach=frozen)
+        with torch.no_grad() if frozen else contextlib.nullcontext():
+            states = self._run(self.base.embed(t.ids_RT), t.position_RT, attention, whole(self.clean_head))
+        return states, attention.cache
+
+    def draft(self, t: Tensors, cache: Cache) -> torch.Tensor:
+        """Final states [R, N * B, D] of the draft blocks."""
+        R, N, B = t.draft_ids_RNB.shape
+        T = t.ids_RT.shape[1]
+        masked = Masked(
+            draft_rule(t.anchor_RN, t.begin_RN, B, T), R, N * B, T + N * B, self.device, flex=self.flex
+        )
+        anchor_position = t.position_RT.gather(1, t.anchor_RN)
+        position = (anchor_position[..., None] + torch.arange(B, device=self.device)).flatten(1)
+        ids = t.draft_ids_RNB.flatten(1)
+        x = self.base.embed(ids)
+        x = torch.where((ids == self.heads.mask_id)[..., None], self.heads.mask.to(x.dtype), x)
+        return self._run(x, position, OverClean(masked, cache), whole(self.draft_head))
+
+    def query(self, t: Tensors, cache: Cache) -> tuple[torch.Tensor, torch.Tensor]:
+        """Final states of the length queries there are [Q, D], and which of the [R, L] slots they fill."""
+        R, L = t.query_RL.shape
+        T = t.ids_RT.shape[1]
+        real_RL = t.query_RL >= 0
+        column = t.query_RL.clamp_min(0)
+        position = t.position_RT.gather(1, column)
+        masked = Masked(query_rule(column, column - position, T), R, L, T + L, self.device, flex=False)
+        x = self.base.embed(t.ids_RT.gather(1, column))
+        states = self._run(x, position, OverClean(masked, cache), whole(self.length_head))
+        return states[real_RL], real_RL
+
+    def refine(self, draft_KBD: torch.Tensor, tokens_KB: torch.Tensor) -> torch.Tensor:
+        """The sequential head over blocks whose tokens are known."""
+        assert self.heads.sequential is not None
+        out: torch.Tensor = self.heads.sequential(draft_KBD, self.base.embed(tokens_KB))
+        return out
+
+    def _draft_terms(
+        self, t: Tensors, clean_RTD: torch.Tensor, draft_RND: torch.Tensor, log: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        R, N, B = t.draft_ids_RNB.shape
+        D = draft_RND.shape[-1]
+        goals = self.config.objectives
+        index_RNB = self.index_of_V[t.target_RNB.clamp_min(0)]
+        known_RNB = (t.target_RNB >= 0) & (index_RNB >= 0)
+        weight_RNB, certain_RNB = t.weight_RNB * known_RNB, t.certain_RNB * known_RNB * goals.certainty
+        teacher_RNBD = self._teacher(t, clean_RTD, N, B) if goals.kl else None
+
+        def loss(states_RKBD: torch.Tensor, blocks: slice) -> Loss:
+            def part(x: torch.Tensor) -> torch.Tensor:
+                return x[:, blocks].flatten()
+
+            return blended_loss(
+                states_RKBD.reshape(-1, D),
+                self.draft_output_VD,
+                part(index_RNB).clamp_min(0),
+                part(weight_RNB),
+                None if teacher_RNBD is None else teacher_RNBD[:, blocks].reshape(-1, D),
+                kl=goals.kl,
+                certain_S=part(certain_RNB) if goals.certainty else None,
+                compiled=self.compiled,
+            )
+
+        blocks_RNBD = draft_RND.view(R, N, B, D)
+        plain = loss(blocks_RNBD, slice(None))
+        log["token"], log["kl"], log["entropy"] = plain.token, plain.kl, plain.entropy
+        whole = known_RNB.flatten().float()
+        log["right"] = (plain.correct_S * whole).sum() / whole.sum().clamp_min(1)
+        total = plain.total
+        if self.heads.sequential is not None and goals.refined and t.refined_N:
+            blocks = slice(0, t.refined_N)
+            states = self.refine(
+                blocks_RNBD[:, blocks].reshape(-1, B, D), t.truth_RNB[:, blocks].reshape(-1, B)
+            )
+            refined = loss(states.view(R, t.refined_N, B, D), blocks)
+            known = known_RNB[:, blocks].flatten().float()
+            log["refined_token"] = refined.token
+            log["refined_right"] = (refined.correct_S * known).sum() / known.sum().clamp_min(1)
+            total = total + goals.refined * refined.total
+        return total
+
+    def _teacher(self, t: Tensors, clean_RTD: torch.Tensor, N: int, B: int) -> torch.Tensor:
+        """The base's own state for each draft prediction: the clean state at the same column [R, N, B, D]."""
+        R, T, D = clean_RTD.shape
+        column = (t.anchor_RN[..., None] + torch.arange(B, device=self.device)).clamp_max(T - 1).view(R, N * B)
+        return clean_RTD.detach().gather(1, column[..., None].expand(-1, -1, D)).view(R, N, B, D)
+
+    def _length_term(self, t: Tensors, cache: Cache) -> torch.Tensor:
+        assert self.heads.length is not None
+        states_QD, real_RL = self.query(t, cache)
+        loss_Q = length.loss(self.heads.length(states_QD), t.bucket_RL[real_RL], t.open_RL[real_RL])
+        return loss_Q.mean()
+
+    def _run(self, x: torch.Tensor, position: torch.Tensor, attention: Any, route: Route) -> torch.Tensor:
+        if not (self.config.training.gradient_checkpointing and torch.is_grad_enabled()):
+            return self.base(x, position, attention, route)  # type: ignore[no-any-return]  # modules are untyped
+        turn = self.base.rotation(position)
+        for i, layer in enumerate(self.base.layers):
+            attend: Attend = attention.layer(i)
+            x = checkpoint(layer, x, turn, attend, route, use_reentrant=False)
+        return self.base.norm(x)  # type: ignore[no-any-return]  # modules are untyped
