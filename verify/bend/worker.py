@@ -1,9 +1,312 @@
-from verify.bend.toolchain import worker
+"""A pool of persistent Bend workers (`verify/bend_worker`), each in a box of its own.
+
+A worker compiles, reduces and reads back one program at a time in a few milliseconds. It sees hostile input, so it
+is treated as hostile: it runs inside bubblewrap and under its own seccomp filter, what it answers is parsed like
+any other output, and it is killed at the wall limit and replaced after CHECKS programs. When the stream ends in the
+middle of a check (stack overflow, memory, a bug in HVM) that check is a RUNTIME_ERROR and the next one gets a new
+worker.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import select
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from verify.bend import box, process
+from verify.bend.harness import Program
+from verify.bend.run import Run, compile_status, plain
+from verify.bend.toolchain import INSTALL, Unavailable, worker
+from verify.limits import Limits
+from verify.verdict import Status
+
+CHECKS = 1000
+"""Programs a worker answers before it is replaced: the compiler interns names for ever."""
+
+HEAP_MB = 1024
+"""Address space of a worker beyond HVM's buffers and its stack; what a compile bomb can take."""
+
+_MAX_RESPONSE = 16 << 20
+_START_S = 15.0
+_STATUS = {
+    "ok": Status.PASSED,
+    "fuel": Status.FUEL,
+    "memory": Status.OOM,
+    "runtime": Status.RUNTIME_ERROR,
+    "output": Status.OUTPUT_LIMIT,
+    "bad": Status.BAD_OUTPUT,
+}
 
 
-def pool():
-    worker()
+class _Died(Exception):
+    """The worker's stream ended."""
 
 
-def close():
-    pass
+class _Late(Exception):
+    """The deadline passed."""
+
+
+class Worker:
+    """One worker process. Not thread-safe: the pool hands it to one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        arguments = [str(CHECKS), str(HEAP_MB << 20)]
+        boxed = box.wrap(["/worker", *arguments], read_only={str(path): "/worker"}, env={}, scratch_mb=1)
+        self.isolation = "bubblewrap+seccomp" if boxed else "seccomp"
+        self.checks = 0
+        self._closed = False
+        self._process = subprocess.Popen(
+            boxed or [str(path), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._write_fd = self._process.stdin.fileno()
+        self._read_fd = self._process.stdout.fileno()
+        os.set_blocking(self._write_fd, False)
+        os.set_blocking(self._read_fd, False)
+        try:
+            ready = self._receive(time.monotonic() + _START_S)
+        except (_Died, _Late):
+            self.close()
+            raise Unavailable(
+                f"{path} does not start ({self.isolation}, exit code {self._process.returncode})",
+                f"rebuild it: `{INSTALL} --force`",
+            ) from None
+        if ready != b"ready":
+            self.close()
+            raise Unavailable(f"{path} is not our worker", f"rebuild it: `{INSTALL} --force`")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def usable(self) -> bool:
+        return not self._closed and self.checks < CHECKS and self._process.poll() is None
+
+    def ask(self, request: bytes, wall_s: float) -> bytes:
+        """The response to one request. Raises _Died or _Late, after which the worker must be closed."""
+        self.checks += 1
+        deadline = time.monotonic() + wall_s
+        self._send(struct.pack("<I", len(request)) + request, deadline)
+        return self._receive(deadline)
+
+    def close(self) -> None:
+        """Kill the worker and reap it. Safe to repeat."""
+        if self._closed:
+            return
+        self._closed = True
+        process.kill_group(self._process.pid)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._process.wait()
+
+    def exit_code(self) -> int:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1.0)
+        return self._process.poll() or 0
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        view = memoryview(data)
+        while view:
+            self._wait(self._write_fd, select.POLLOUT, deadline)
+            try:
+                view = view[os.write(self._write_fd, view) :]
+            except BrokenPipeError:
+                raise _Died from None
+            except BlockingIOError:
+                continue
+
+    def _receive(self, deadline: float) -> bytes:
+        size = struct.unpack("<I", self._exactly(4, deadline))[0]
+        if size > _MAX_RESPONSE:
+            raise _Died
+        return self._exactly(size, deadline)
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        chunks: list[bytes] = []
+        while size:
+            self._wait(self._read_fd, select.POLLIN, deadline)
+            try:
+                chunk = os.read(self._read_fd, min(size, 1 << 16))
+            except BlockingIOError:
+                continue
+            if not chunk:
+                raise _Died
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
+    @staticmethod
+    def _wait(fd: int, event: int, deadline: float) -> None:
+        poller = select.poll()
+        poller.register(fd, event)
+        left = deadline - time.monotonic()
+        if left <= 0 or not poller.poll(left * 1000):
+            raise _Late
+
+
+class Pool:
+    """Up to `size` workers, started when they are needed. Thread-safe."""
+
+    def __init__(self, path: Path, size: int | None = None) -> None:
+        self._path = path
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(size or os.cpu_count() or 1)
+        self._closed = False
+
+    def run(self, program: Program, limits: Limits) -> Run:
+        """Evaluate a program. Raises Unavailable when no worker can be started."""
+        start = time.perf_counter()
+        with self._slots:
+            mine = self._take()
+            queued = time.perf_counter()
+            try:
+                run = self._ask(mine, program, limits)
+            except BaseException:
+                mine.close()
+                raise
+            self._give(mine)
+        ended = time.perf_counter()
+        return _timed(run, queue_ms=(queued - start) * 1000, wall_ms=(ended - queued) * 1000)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for each in idle:
+            each.close()
+
+    def _take(self) -> Worker:
+        while True:
+            with self._lock:
+                mine = self._idle.pop() if self._idle else None
+            if mine is None:
+                return Worker(self._path)
+            if mine.usable:
+                return mine
+            mine.close()
+
+    def _give(self, mine: Worker) -> None:
+        with self._lock:
+            if not self._closed and mine.usable:
+                self._idle.append(mine)
+                return
+        mine.close()
+
+    def _ask(self, mine: Worker, program: Program, limits: Limits) -> Run:
+        memory = (limits.mem_mb << 20) * 7 // 8
+        header = f"{limits.fuel} {memory} {limits.out_bytes} {str(program.result).replace(' ', '')}\n"
+        version = _version(self._path)
+        try:
+            response = mine.ask((header + program.source).encode(), limits.wall_s)
+        except _Late:
+            mine.close()
+            return Run(
+                Status.TIMEOUT,
+                detail=f"wall time limit of {limits.wall_s:g} s reached",
+                backend="worker",
+                version=version,
+                isolation=mine.isolation,
+            )
+        except _Died:
+            code = mine.exit_code()
+            mine.close()
+            return Run(
+                Status.RUNTIME_ERROR,
+                detail=f"the program brought the worker down (exit code {code}): stack, memory or a fault of HVM",
+                backend="worker",
+                version=version,
+                isolation=mine.isolation,
+            )
+        return _parse(response, mine, version)
+
+
+def _parse(response: bytes, mine: Worker, version: str) -> Run:
+    head, _, body = response.partition(b"\n")
+    text = body.decode("utf-8", "replace")
+    try:
+        word, interactions, compile_us, eval_us = head.decode("ascii").split(" ")
+        counts = int(interactions), int(compile_us), int(eval_us)
+    except ValueError:
+        counts, word, text = (0, 0, 0), "protocol", "the worker's answer is malformed"
+    if word == "compile":
+        text = plain(text.split("Errors:", 1)[-1])
+        status = compile_status(text)
+    else:
+        status = _STATUS.get(word, Status.INTERNAL_ERROR)
+    ran = word not in ("compile", "protocol")
+    return Run(
+        status=status,
+        result=text if word == "ok" else "",
+        detail="" if word == "ok" else plain(text),
+        backend="worker",
+        version=version,
+        isolation=mine.isolation,
+        compile_ms=counts[1] / 1000,
+        eval_ms=counts[2] / 1000 if ran else None,
+        interactions=counts[0] if ran else None,
+    )
+
+
+def _timed(run: Run, *, queue_ms: float, wall_ms: float) -> Run:
+    import dataclasses
+
+    return dataclasses.replace(run, queue_ms=queue_ms, wall_ms=wall_ms)
+
+
+@functools.lru_cache(maxsize=4)
+def _version(path: Path) -> str:
+    done = subprocess.run([path, "--version"], capture_output=True, timeout=5, check=False, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+_pool: Pool | None = None
+_pool_path: Path | None = None
+_guard = threading.Lock()
+
+
+def pool() -> Pool:
+    """The process-wide pool. Raises Unavailable when the worker is not built."""
+    global _pool, _pool_path
+    path = worker()
+    with _guard:
+        if _pool is None or _pool_path != path:
+            if _pool is not None:
+                _pool.close()
+            _pool, _pool_path = Pool(path), path
+        return _pool
+
+
+def close() -> None:
+    """Stop all workers."""
+    global _pool
+    with _guard:
+        stopping, _pool = _pool, None
+    if stopping is not None:
+        stopping.close()
+
+
+def _forget() -> None:
+    """In a forked child: the workers and their pipes belong to the parent."""
+    global _pool, _guard
+    _pool, _guard = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+atexit.register(close)
