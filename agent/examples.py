@@ -28,7 +28,7 @@ def cases_in_text(text: str, entry: str | None) -> tuple[str | None, tuple[Case,
 
 
 def _doctests(text: str) -> list[tuple[str, str]]:
-    """A `>>> ` line and the line below; `doctest`'s own parser refuses what surrounds them in a task's text."""
+    """A `>>> ` line and the line below (`doctest`'s parser refuses what surrounds them in a task)."""
     return re.findall(r"^[ \t]*>>> (.+)\n[ \t]*(?!>>>)(.+)$", text, re.MULTILINE)
 
 

@@ -72,18 +72,14 @@ def scaffold_in_answer(answer: str, entry: str | None) -> Scaffold | None:
 
 def _cut(source: str, node: Function, origin: Literal["task", "file", "model"]) -> Scaffold:
     lines = source.splitlines(keepends=True)
-    has_doc = ast.get_docstring(node, clean=False) is not None
-    if has_doc:
-        end = node.body[0].end_lineno or node.lineno
-        indent = " " * node.body[0].col_offset
-    else:
-        # The signature ends on the line before the body, unless both share one (`def f(x): ...`).
-        end = max(node.lineno, node.body[0].lineno - 1)
-        indent = "    "
-    text = "".join(lines[:end])
-    if not has_doc and node.body[0].lineno == node.lineno:
-        text = "".join(lines[: end - 1]) + lines[end - 1][: node.body[0].col_offset].rstrip() + "\n"
-    return Scaffold(text.rstrip("\n") + "\n", node.name, origin, indent)
+    first = node.body[0]
+    if ast.get_docstring(node, clean=False) is not None:
+        text = "".join(lines[: first.end_lineno])
+        return Scaffold(text.rstrip("\n") + "\n", node.name, origin, " " * first.col_offset)
+    # Without a docstring all before the body is the signature, also where they share a line (`def f(x): ...`).
+    shared = lines[first.lineno - 1].encode()[: first.col_offset].decode()
+    text = "".join(lines[: first.lineno - 1]) + shared.rstrip()
+    return Scaffold(text.rstrip("\n") + "\n", node.name, origin)
 
 
 def _is_stub(node: Function) -> bool:

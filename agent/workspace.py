@@ -185,9 +185,10 @@ class Workspace:
                 return None
             except OSError as error:
                 raise WorkspaceError(f"{path}: a symlink or unreadable; refused") from error
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                os.close(file)
+                raise WorkspaceError(f"{path}: not a regular file; refused")
             with os.fdopen(file, "rb") as stream:
-                if not stat.S_ISREG(os.fstat(file).st_mode):
-                    raise WorkspaceError(f"{path}: not a regular file; refused")
                 data = stream.read(MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES:
                 raise WorkspaceError(f"{path}: larger than {MAX_FILE_BYTES} bytes")

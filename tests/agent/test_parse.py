@@ -94,7 +94,7 @@ def test_search_without_fence_and_with_odd_markers() -> None:
 
 
 def test_search_that_is_not_there_or_not_unique() -> None:
-    with pytest.raises(EditError, match="does not occur in a.py"):
+    with pytest.raises(EditError, match=r"does not occur in a\.py"):
         apply(SearchReplace("a.py", "nothing\n", "x\n"), CODE)
     with pytest.raises(EditError, match="occurs 2 times"):
         apply(SearchReplace("a.py", "y\n", "x\n"), "y\ny\n")
@@ -132,8 +132,7 @@ PIECES = st.sampled_from(
 def test_any_answer_gives_edits_of_allowed_files_or_an_error(lines: list[str]) -> None:
     try:
         edits = parse_edits("\n".join(lines), TWO)
-    except EditError as error:
-        assert str(error)
-    else:
-        assert edits
-        assert {e.path for e in edits} <= set(TWO)
+    except EditError:
+        return
+    assert edits
+    assert {e.path for e in edits} <= set(TWO)

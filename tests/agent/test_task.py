@@ -52,7 +52,8 @@ def test_tests_alone_mean_pytest(make_task: Make, workdir: Path) -> None:
 
 def test_a_stub_in_the_text_is_the_scaffold_and_its_examples_are_cases(make_task: Make) -> None:
     task = make_task(
-        'Write it.\n\n```python\ndef double(x: int) -> int:\n    """Twice x.\n\n    >>> double(2)\n    4\n    """\n```\n'
+        'Write it.\n\n```python\ndef double(x: int) -> int:\n    """Twice x.\n\n'
+        '    >>> double(2)\n    4\n    """\n```\n'
         "Also `double(0) == 0`.\n"
     )
     assert task.scaffold is not None
@@ -151,7 +152,6 @@ def test_any_text_is_a_task_or_a_task_error(tmp_path_factory: pytest.TempPathFac
     path.write_text(text, "utf-8", errors="replace")
     try:
         task = load_task(path)
-    except TaskError as error:
-        assert str(error)
-    else:
-        assert task.text.strip()
+    except TaskError:
+        return
+    assert task.text.strip()
