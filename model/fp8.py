@@ -62,10 +62,10 @@ def through_fp8(x: torch.Tensor) -> torch.Tensor:
     """
     channels = x.shape[-1]
     padded = torch.nn.functional.pad(x.float(), (0, -channels % BLOCK))
-    groups = padded.unflatten(-1, (-1, BLOCK))
+    groups = padded.view(*padded.shape[:-1], -1, BLOCK)
     scale = groups.abs().amax(-1, keepdim=True).clamp(min=1e-12) / MAX
     rounded = (groups / scale).to(torch.float8_e4m3fn).float() * scale
-    return rounded.flatten(-2)[..., :channels].to(x.dtype)
+    return rounded.view(padded.shape)[..., :channels].to(x.dtype)
 
 
 def quantised_parts(name: str) -> bool:
@@ -113,7 +113,7 @@ def is_fp8(folder: Path) -> bool:
     block = found.get("weight_block_size")
     if found.get("quant_method") != "fp8" or block != [BLOCK, BLOCK]:
         raise WeightsError(
-            f"{folder} is quantised as {found.get('quant_method')!r} with blocks {block}; only fp8 with blocks"
+            f"{folder} is quantised as {found.get('quant_method')!r}, blocks {block}; only fp8 with blocks"
             f" {[BLOCK, BLOCK]} is supported"
         )
     return True

@@ -11,6 +11,8 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
+from model.memory import Shape
+
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
@@ -34,8 +36,8 @@ class Named:
     kind: Literal["gguf", "folder"]
     hub: str
     about: str
+    shape: Shape
     licence: str = "Apache-2.0"
-    parameters: int = 0
     file: str = ""
     size: int = 0
     sha256: str = ""
@@ -53,7 +55,18 @@ NAMED: dict[str, Named] = {
             kind="gguf",
             hub="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
             about="default without a large GPU; 494M parameters, 32K context",
-            parameters=494_032_768,
+            shape=Shape(
+                parameters=494_032_768,
+                active=494_032_768,
+                weight_bytes=988_065_536,
+                layers=24,
+                hidden=896,
+                heads=14,
+                kv_heads=2,
+                head_dim=64,
+                vocab=151_936,
+                context=32_768,
+            ),
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
             size=491_400_064,
             sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
@@ -64,7 +77,18 @@ NAMED: dict[str, Named] = {
             kind="gguf",
             hub="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
             about="1.54B parameters, 32K context",
-            parameters=1_543_714_304,
+            shape=Shape(
+                parameters=1_543_714_304,
+                active=1_543_714_304,
+                weight_bytes=3_087_428_608,
+                layers=28,
+                hidden=1536,
+                heads=12,
+                kv_heads=2,
+                head_dim=128,
+                vocab=151_936,
+                context=32_768,
+            ),
             file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
             size=1_117_320_768,
             sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
@@ -75,7 +99,19 @@ NAMED: dict[str, Named] = {
             kind="folder",
             hub="Qwen/Qwen3-Coder-30B-A3B-Instruct-FP8",
             about="default on a GPU with 40 GB or more; 30.5B parameters, 3.3B active, FP8, 256K context",
-            parameters=30_532_122_624,
+            shape=Shape(
+                parameters=30_532_122_624,
+                active=3_353_032_704,
+                weight_bytes=31_170_895_872,
+                layers=48,
+                hidden=2048,
+                heads=32,
+                kv_heads=4,
+                head_dim=128,
+                vocab=151_936,
+                context=262_144,
+                stretched=1_048_576,
+            ),
             size=31_200_000_000,
         ),
     )

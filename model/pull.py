@@ -9,7 +9,6 @@ it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -112,7 +111,7 @@ def _need_space(entry: Named, work: Path) -> None:
     """Refuse at once what cannot fit: pieces beside the joined file, later that file beside its tensors."""
     here = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     if entry.kind == "gguf":
-        need = entry.size + max(entry.size, 2 * entry.parameters)
+        need = entry.size + max(entry.size, entry.shape.weight_bytes)
     else:
         need = entry.size
     free = shutil.disk_usage(work).free
@@ -197,7 +196,7 @@ def _adopt_folder(path: Path, name: str, report: Report) -> Pulled:
     if entry is not None and entry.kind == "gguf":
         # Heads are bound to the tensors, so the name stands for those made from the published file alone.
         made = store.record(path)
-        if _source_sha(made) != entry.sha256 or made.get("tensors_sha256") != _combined(found):
+        if _source_sha(made) != entry.sha256 or made.get("tensors_sha256") != store.combined_sha256(found):
             raise PullError(f"{path} was not made from {entry.file}; give that file, or a name of your own")
     with store.replacing(target) as folder:
         files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name != store.RECORD]
@@ -230,7 +229,7 @@ def _finish_folder(folder: Path, name: str, found: dict[str, str], source: dict[
 def _record(name: str, found: dict[str, str], source: dict[str, str], folder: Path) -> dict[str, Any]:
     from model.tokenizer import Tokenizer
 
-    tensors = _combined(found)
+    tensors = store.combined_sha256(found)
     return {
         "name": name,
         "source": {"sha256": tensors, **source},
@@ -251,11 +250,3 @@ def _hash_tensors(folder: Path, report: Report) -> dict[str, str]:
         found[file.name] = store.sha256_of(file, advance)
         before += file.stat().st_size
     return found
-
-
-def _combined(found: dict[str, str]) -> str:
-    """The sha256 of the one file, or of the lines `sha256  name` of several."""
-    if len(found) == 1:
-        return next(iter(found.values()))
-    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(found.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()

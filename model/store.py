@@ -118,6 +118,16 @@ def sha256_of(path: Path, progress: Progress = lambda done, total: None) -> str:
     return digest.hexdigest()
 
 
+def combined_sha256(found: dict[str, str]) -> str:
+    """The sha256 of a checkpoint from {file: sha256}: of its one file, or of the lines `sha256  name` of
+    several.
+    """
+    if len(found) == 1:
+        return next(iter(found.values()))
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(found.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def adopt_gguf(
     path: Path, name: str | None, progress: Progress = lambda done, total: None, sha256: str | None = None
 ) -> Path:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+SHARD_BYTES = 4_000_000_000
+
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1}
 
 
@@ -81,3 +83,37 @@ def write(
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()
+
+
+def write_shards(
+    folder: Path,
+    specs: list[Spec],
+    produce: Callable[[Spec], Iterable[torch.Tensor]],
+    progress: Callable[[int], None] = lambda _: None,
+    shard_bytes: int = SHARD_BYTES,
+) -> dict[str, str]:
+    """Write `specs` as `model-00001-of-0000N.safetensors` and their index, or as one `model.safetensors`.
+
+    Returns {file: sha256}. A tensor whose name continues its predecessor's (a weight's scales) stays with it.
+    """
+    shards: list[list[Spec]] = [[]]
+    size, before = 0, ""
+    for spec in specs:
+        follows = bool(before) and spec.name.startswith(before)
+        if shards[-1] and not follows and size + spec.nbytes > shard_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append(spec)
+        size += spec.nbytes
+        before = spec.name
+    if len(shards) == 1:
+        return {"model.safetensors": write(folder / "model.safetensors", specs, produce, progress)}
+    hashes: dict[str, str] = {}
+    where: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        hashes[name] = write(folder / name, shard, produce, progress)
+        where |= {spec.name: name for spec in shard}
+    index = {"metadata": {"total_size": sum(spec.nbytes for spec in specs)}, "weight_map": where}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    return hashes
