@@ -1,0 +1,1 @@
+"""One module a benchmark; `evals.benchmark.REGISTRY` names them."""

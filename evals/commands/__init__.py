@@ -1,0 +1,1 @@
+"""One module a sub-command; `evals.cli.COMMANDS` names them."""

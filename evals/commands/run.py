@@ -1,0 +1,155 @@
+"""`evals run NAME...`: generate, judge and count, resumable."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from evals.settings import Settings
+
+
+@click.command(context_settings={"max_content_width": 110})
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--model",
+    default="default",
+    show_default=True,
+    help="A model `model load` knows, or `canonical`: the reference solutions.",
+)
+@click.option("--heads", default="", help="Folder of trained heads; `none` for the bare base.")
+@click.option("--decode", default="ar", show_default=True, help="ar, diffusion, verified or auto.")
+@click.option("--block", type=int, help="Block size (diffusion and verified).")
+@click.option("--threshold", type=float, help="Confidence at which a draft token is committed.")
+@click.option("--n", default=1, show_default=True, help="Samples a task.")
+@click.option("--temperature", default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", default=0.95, show_default=True, help="Nucleus, when sampling.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--max-tokens", type=int, help="New tokens an answer; default is the benchmark's (HumanEval: 768)."
+)
+@click.option("--limit", type=int, help="Only the first so many tasks.")
+@click.option("--tasks", default="", help="Only these: numbers, ranges or ids, as 0-9,32.")
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="NAME=V1,V2",
+    help="Several settings in one run, e.g. threshold=0.5,0.7,0.9.",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The benchmark's data file (humaneval+, mbpp+)."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run folder; default is a new one in the data folder."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out; on an empty folder, start.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Samples judged at once; default: the cores.")
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--device", default="", help="auto, cpu, cuda, cuda:1.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a run on stdout; no table, no bar.")
+def run(
+    names: tuple[str, ...],
+    data: Path | None,
+    out: Path | None,
+    sweep: tuple[str, ...],
+    resume: bool,
+    jobs: int | None,
+    executor: str,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Run the benchmarks NAME... (see `evals list`) and write a run folder each.
+
+    \b
+    evals run humaneval --tasks 0-38
+    evals run humaneval+ --data HumanEvalPlus.jsonl.gz --decode verified --sweep block=8,16,32
+    """
+    from evals.benchmark import open_benchmark
+    from evals.errors import UsageError
+    from evals.settings import Settings
+    from evals.settings import sweep as expand
+
+    if resume and out is None:
+        raise UsageError("--resume needs --out: the folder of the run to go on with")
+    if data is not None and len(names) > 1:
+        raise UsageError("--data is one file; run one benchmark at a time with it")
+    plans: list[tuple[str, Settings]] = []
+    for name in names:
+        base = Settings(benchmark=name, **options)
+        plans += [
+            ("/".join(filter(None, (name if len(names) > 1 else "", folder))), s)
+            for folder, s in expand(base, sweep).items()
+        ]
+    benchmarks = {name: open_benchmark(name, data) for name in names}
+    root = out or default_out(names, options["model"])
+    results = []
+    for folder, settings in plans:
+        summary = _run_one(
+            benchmarks[settings.benchmark],
+            settings,
+            root / folder if folder else root,
+            resume,
+            jobs,
+            executor,
+            as_json,
+        )
+        results.append((settings, summary))
+    if sweep:
+        from evals.commands.curve import report_curves
+
+        report_curves(root, results, as_json)
+    return 5 if all(not summary["n_samples"] and summary["infra"] for _, summary in results) else 0
+
+
+def _run_one(
+    benchmark: Any,
+    settings: Settings,
+    out: Path,
+    resume: bool,
+    jobs: int | None,
+    executor: str,
+    as_json: bool,
+) -> dict[str, Any]:
+    from evals.report.progress import display
+    from evals.run import evaluate
+    from evals.source import open_source
+
+    with display(benchmark.title, quiet=as_json) as (listener, on_step):
+        source = open_source(benchmark, settings, on_step)
+        if executor == "ray":
+            from evals.ray_executor import evaluate_ray
+
+            summary = evaluate_ray(benchmark, settings, out, resume=resume, jobs=jobs, listener=listener)
+        else:
+            summary = evaluate(
+                benchmark, settings, out, source=source, resume=resume, jobs=jobs, listener=listener
+            )
+    if as_json:
+        click.echo(json.dumps(json_line(summary, out)))
+    else:
+        from evals.report.table import print_summary
+
+        print_summary(summary, out)
+    return summary
+
+
+JSON_KEYS = ("dataset", "n_tasks", "pass_at_1", "ci95", "tokens", "forwards", "tpf", "tok_s", "wall_s")
+
+
+def json_line(summary: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The documented keys first, then what else the summary knows."""
+    first = {key: summary[key] for key in JSON_KEYS}
+    rest = {key: value for key, value in summary.items() if key not in first}
+    return {**first, "run_dir": str(out), **rest}
+
+
+def default_out(names: tuple[str, ...], model: str) -> Path:
+    from evals.home import evals_home
+
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    label = "_".join((*names, model)).replace("/", "-").replace(":", "-")[:80]
+    return evals_home() / "runs" / f"{stamp}-{label}"

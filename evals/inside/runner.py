@@ -1,0 +1,159 @@
+"""Runs inside the sandbox: call the candidate on many inputs and print, for each, a digest or the value.
+
+Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's bytes in
+hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`),
+limit_s (CPU seconds a call), codec (source of verify.codec).
+stdout, one line an input: 32 hex digits of the value's digest | `=` and the encoded value in hex | `?` no digest |
+`~` too large | `!` and an exception | `T` time limit (the last line). First line `+`, or `#` and why the code did not
+load; last line `.`. The candidate's own stdin, stdout and stderr are /dev/null.
+
+A digest is safe against forgery because the expected values are not here: to print the right digest a candidate has
+to know the right value.
+"""
+
+import hashlib
+import json
+import marshal
+import os
+import signal
+import sys
+import time
+import types
+
+
+class OutOfTime(BaseException):
+    pass
+
+
+def on_timer(number, frame):
+    raise OutOfTime
+
+
+def arm(seconds):
+    """CPU time, and five times as much wall time for code that waits."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * 5)
+
+
+def disarm():
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def one_line(error):
+    try:
+        text = str(error)
+    except BaseException:
+        text = ""
+    return (type(error).__name__ + ": " + text).replace("\n", " ")[:200]
+
+
+def plain(value, depth=0):
+    """The value in exact built-in types where `==` would call them equal: subclasses, numpy scalars."""
+    if depth > 90:
+        raise ValueError("nested too deep")
+    kind = type(value)
+    if kind in (int, float, str, bool, complex, bytes) or value is None:
+        return value
+    if isinstance(value, bool):
+        return bool(value)
+    for base in (int, float, complex, str, bytes):
+        if isinstance(value, base):
+            return base.__new__(base, base.__str__(value)) if base is str else base(value)
+    if isinstance(value, bytearray):
+        return bytes(value)
+    for base in (list, tuple):
+        if isinstance(value, base):
+            return base(plain(item, depth + 1) for item in base.__iter__(value))
+    if isinstance(value, (set, frozenset)):
+        return {plain(item, depth + 1) for item in value}
+    if isinstance(value, dict):
+        return {plain(k, depth + 1): plain(v, depth + 1) for k, v in dict.items(value)}
+    if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return plain(value.item(), depth + 1)
+    raise ValueError("type " + kind.__name__)
+
+
+def main():
+    job = json.loads(sys.stdin.buffer.read())
+    results = os.fdopen(os.dup(1), "wb", 1 << 16)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+
+    codec = {"__name__": "codec"}
+    if job["mode"] == "full" or "coded" in job:
+        exec(compile(job["codec"], "codec", "exec"), codec)
+    inputs = job.get("inputs")
+    if inputs is None:
+        inputs = codec["build"](codec["parse"](bytes.fromhex(job["coded"])))
+    full, view = job["mode"] == "full", job["view"]
+    limit, wait = job["limit_s"], job["limit_s"] * 5
+    signal.signal(signal.SIGPROF, on_timer)
+    signal.signal(signal.SIGALRM, on_timer)
+
+    module = types.ModuleType("candidate")
+    sys.modules["candidate"] = module
+    try:
+        arm(limit)
+        exec(compile(job["code"], "candidate.py", "exec"), module.__dict__)
+        function = module.__dict__[job["entry"]]
+    except OutOfTime:
+        results.write(b"T\n")
+        results.flush()
+        return
+    except BaseException as error:
+        results.write(("#" + one_line(error) + "\n").encode("utf-8", "replace"))
+        results.flush()
+        return
+    finally:
+        disarm()
+    results.write(b"+\n")
+
+    write, flush, clock = results.write, results.flush, time.monotonic
+    setitimer, prof, real = signal.setitimer, signal.ITIMER_PROF, signal.ITIMER_REAL
+    dumps, blake = marshal.dumps, hashlib.blake2b
+    flushed = clock()
+    for args in inputs:
+        try:
+            setitimer(prof, limit)
+            setitimer(real, wait)
+            value = function(*args)
+            if view == "set":
+                value = set(value)
+            elif view == "notnone" and type(value) is not bool:
+                value = value is not None
+            if full:
+                try:
+                    line = b"=" + codec["encode"](plain(value), 4000000).hex().encode() + b"\n"
+                except codec["TooLargeError"]:
+                    line = b"~\n"
+            else:
+                try:
+                    # Version 2 has no references and no interning, so equal values give equal bytes.
+                    line = blake(dumps(value, 2), digest_size=16).hexdigest().encode() + b"\n"
+                except (ValueError, TypeError):
+                    line = b"?\n"
+            setitimer(prof, 0)
+            setitimer(real, 0)
+        except OutOfTime:
+            write(b"T\n")
+            break
+        except BaseException as error:
+            setitimer(prof, 0)
+            setitimer(real, 0)
+            line = ("!" + one_line(error) + "\n").encode("utf-8", "replace")
+        write(line)
+        # Let go of a large value before the next call makes another.
+        value = None
+        if clock() - flushed > 0.2:
+            flush()
+            flushed = clock()
+    else:
+        write(b".\n")
+    flush()
+    # Threads and exit handlers of the candidate have no business any more.
+    os._exit(0)
+
+
+main()

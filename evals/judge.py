@@ -1,0 +1,55 @@
+"""The door to `verify`: one checker for a run, shared by threads, with a second look at verdicts of ours.
+
+with Judge() as judge:
+    verdict = judge.test_source(code, "f", tests)
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from evals.errors import InfrastructureError
+from verify.limits import Limits
+from verify.request import CheckRequest, TestSourceCheck
+from verify.verdict import Verdict
+
+if TYPE_CHECKING:
+    from verify.checker import Checker, ExecResult
+
+TEST_LIMITS = Limits(wall_s=30.0, cpu_s=12.0, mem_mb=1024)
+
+
+class Judge:
+    """Opens a checker with `workers` warm sandboxes. Raises InfrastructureError when none can run here."""
+
+    def __init__(self, workers: int = 2) -> None:
+        from verify.checker import open_checker
+
+        self._stack = ExitStack()
+        self._checker: Checker = self._stack.enter_context(open_checker(workers=workers))
+
+    def check(self, request: CheckRequest) -> Verdict:
+        """The verdict of `verify`; one that is our own fault (infrastructure) is tried once more."""
+        verdict = self._checker.check(request)
+        return verdict if verdict.rewardable else self._checker.check(request)
+
+    def test_source(self, code: str, entry: str, test: str, limits: Limits = TEST_LIMITS) -> Verdict:
+        """Run `test`'s `check(candidate)` in a process apart from the candidate."""
+        return self.check(TestSourceCheck(code, entry, test, limits=limits))
+
+    def execute(self, source: str, stdin: bytes, limits: Limits) -> ExecResult:
+        """Run a Python program in a warm sandbox and return its bytes."""
+        return self._checker.exec_python(source, stdin, limits)
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+__all__ = ["InfrastructureError", "Judge"]

@@ -1,0 +1,1 @@
+"""How a run is shown: progress bar, tables, and one self-contained HTML page."""

@@ -1,0 +1,85 @@
+"""Tables for a terminal. Text from models is stripped of control sequences and never read as markup."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def safe(text: str, width: int = 200) -> Text:
+    """Untrusted text as one plain line."""
+    line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\n", " ").replace("\t", " "))
+    return Text(line if len(line) <= width else line[: width - 3] + "...")
+
+
+def percent(value: float, interval: list[float] | None = None) -> str:
+    text = f"{100 * value:.1f} %"
+    return f"{text}  [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else text
+
+
+def print_summary(summary: dict[str, Any], out: Path, console: Console | None = None) -> None:
+    """Scores, cost, trouble, and where the run lies."""
+    console = console or Console()
+    table = Table(
+        title=f"{summary['dataset']}: {summary['n_samples']} samples of {summary['n_tasks']} tasks",
+        title_justify="left",
+        show_header=False,
+    )
+    table.add_column(style="bold")
+    table.add_column()
+    for group, scores in summary["pass_at_k"].items():
+        for k, score in scores.items():
+            label = (
+                k if len(summary["pass_at_k"]) == 1 else f"{k} {'base' if group == 'base' else 'base + plus'}"
+            )
+            table.add_row(label, percent(score["value"], score["ci95"]) + "  (95 % interval)")
+    for label, row in summary["categories"].items():
+        table.add_row(
+            f"  {label}", f"{row['passed']}/{row['samples']}  {percent(row['passed'] / row['samples'])}"
+        )
+    if summary["tokens"]:
+        speed = summary["speed"]
+        table.add_row(
+            "tokens / forwards",
+            f"{summary['tokens']:,} / {summary['forwards']:,} = {summary['tpf']:.2f} a forward",
+        )
+        low, high = speed["tok_s_p5_p95"]
+        table.add_row(
+            "tokens/s",
+            f"{summary['tok_s']:.1f} overall, median {speed['tok_s_median']:.1f} [{low:.1f}, {high:.1f}]",
+        )
+        table.add_row("first token", f"median {speed['ttft_s_median']:.2f} s")
+        memory = f"{speed['peak_rss_mb']:,.0f} MB" + (
+            f", GPU {speed['peak_gpu_mb']:,.0f} MB" if speed["peak_gpu_mb"] else ""
+        )
+        table.add_row("peak memory", memory)
+    failures = {status: n for status, n in summary["statuses"].items() if status != "passed"}
+    if failures:
+        table.add_row("not passed", ", ".join(f"{status} {n}" for status, n in failures.items()))
+    if summary["finish"].get("length"):
+        table.add_row("cut by the token limit", str(summary["finish"]["length"]))
+    if summary["infra"]:
+        table.add_row(
+            "infrastructure failures", f"{len(summary['infra'])}, not counted: {_keys(summary['infra'])}"
+        )
+    if summary["flaky"]:
+        table.add_row("flaky", _keys(summary["flaky"]))
+    if summary["pending"]:
+        table.add_row("not judged yet", f"{summary['pending']}; go on with --resume")
+    if "wall_s" in summary:
+        table.add_row("wall time", f"{summary['wall_s']:.1f} s")
+    console.print(table)
+    console.print(Text(f"run folder: {out}"), soft_wrap=True)
+    console.print(Text(f"look at it: evals view {out}"), soft_wrap=True)
+
+
+def _keys(keys: list[list[Any]]) -> str:
+    shown = ", ".join(f"{task}#{sample}" for task, sample in keys[:5])
+    return shown + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")

@@ -1,0 +1,113 @@
+"""Call a candidate on many inputs in a sandbox: the outside half of `evals.inside.runner`."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import verify.codec
+from evals.oracles import View
+from verify.limits import Limits
+from verify.verdict import NEVER_A_REWARD, Status
+
+if TYPE_CHECKING:
+    from evals.judge import Judge
+
+MIN_LIMIT_S = 4.0
+LIMIT_FACTOR = 4.0
+MEM_MB = 4096
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Arguments for each call of `entry`. Values that JSON cannot hold (tuples, sets, complex) need `coded`."""
+
+    entry: str
+    args: Sequence[Sequence[Any]]
+    view: View = "value"
+    coded: bool = False
+
+    def __len__(self) -> int:
+        return len(self.args)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(repr(self.args).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class InputRun:
+    """lines: the runner's line for each input reached, in order. loaded: the code ran and defines the entry point.
+
+    complete: every input was reached. status: how the process ended (PASSED: by itself).
+    """
+
+    lines: tuple[str, ...]
+    loaded: bool
+    complete: bool
+    status: Status
+    detail: str
+    wall_s: float
+
+    @property
+    def infra(self) -> bool:
+        return self.status in NEVER_A_REWARD
+
+
+class InputRunner:
+    """Runs candidates through `judge.execute`. Thread-safe as the judge is."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.source = resources.files("evals.inside").joinpath("runner.py").read_text()
+        self._codec = inspect.getsource(verify.codec)
+
+    def run(
+        self,
+        code: str,
+        inputs: Inputs,
+        *,
+        wanted: Sequence[int] | None = None,
+        full: bool = False,
+        limit_s: float = MIN_LIMIT_S,
+        reference_s: float = 0.0,
+    ) -> InputRun:
+        """Call the candidate on `wanted` inputs (default all). `reference_s`: the reference's time on all of them."""
+        indices = list(range(len(inputs))) if wanted is None else list(wanted)
+        args = [inputs.args[i] for i in indices]
+        job: dict[str, Any] = {
+            "code": code,
+            "entry": inputs.entry,
+            "mode": "full" if full else "digest",
+            "view": inputs.view,
+            "limit_s": max(limit_s, LIMIT_FACTOR * reference_s),
+        }
+        if inputs.coded:
+            job["coded"] = verify.codec.encode([list(a) for a in args]).hex()
+        else:
+            job["inputs"] = args
+        if inputs.coded or full:
+            job["codec"] = self._codec
+        budget = job["limit_s"] + 30.0 + LIMIT_FACTOR * reference_s
+        limits = Limits(
+            wall_s=4 * budget,
+            cpu_s=budget,
+            mem_mb=MEM_MB,
+            out_bytes=64 << 20,
+            processes=32,
+            code_bytes=1 << 20,
+        )
+        done = self._judge.execute(self.source, json.dumps(job).encode(), limits)
+        text = done.stdout.decode("utf-8", "replace").split("\n")
+        head, body = text[0], text[1:]
+        complete = len(body) > len(indices) and body[len(indices)] == "."
+        # The last piece after the final newline is empty, or a line torn by a kill.
+        lines = tuple(line for line in body[:-1][: len(indices)] if line)
+        detail = head[1:] if head.startswith("#") else done.detail
+        return InputRun(lines, head == "+", complete, done.status, detail, done.wall_ms / 1000)

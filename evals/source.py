@@ -1,0 +1,164 @@
+"""Where samples come from: a model, the reference solutions, or a file that another tool made."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evals.benchmark import Benchmark, Task
+from evals.errors import ModelFailureError, UsageError
+from evals.sample import Sample
+from evals.settings import Settings
+from model.errors import ContextOverflowError, ModelError
+from model.request import GenerateRequest, Generation, Model, Step
+
+if TYPE_CHECKING:
+    from evals.judge import Judge
+
+Timing = dict[str, Any]
+OnStep = Callable[[Step], None]
+
+
+class SampleSource(Protocol):
+    """Gives one sample of one task, and what it took. `info` describes it for the record."""
+
+    @property
+    def info(self) -> dict[str, Any]: ...
+
+    def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]: ...
+
+
+class Canonical:
+    """The benchmark's own solutions: what a perfect model would score."""
+
+    info: dict[str, Any] = {"name": "canonical"}  # noqa: RUF012 - one constant value, never changed
+
+    def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
+        return Sample(task.id, index, task.reference, finish_reason="stop"), {}
+
+
+class Given:
+    """Samples read from a file. `info` names the file's hash."""
+
+    def __init__(self, samples: list[Sample], info: dict[str, Any]) -> None:
+        self._samples = {sample.key: sample for sample in samples}
+        self.info = info
+
+    def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
+        return self._samples[task.id, index], {}
+
+
+class FromModel:
+    """Ask a model. The model is loaded at the first use."""
+
+    def __init__(self, benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None) -> None:
+        self._benchmark, self._settings, self._on_step = benchmark, settings, on_step
+        self._model: Model | None = None
+        self.cancel = threading.Event()
+
+    @property
+    def model(self) -> Model:
+        """Raises ModelFailureError."""
+        if self._model is None:
+            from model.load import load
+
+            settings = self._settings
+            try:
+                self._model = load(
+                    settings.model, device=settings.device or "auto", heads=settings.heads or None
+                )
+            except ModelError as error:
+                raise ModelFailureError(str(error)) from error
+        return self._model
+
+    @property
+    def info(self) -> dict[str, Any]:
+        return dataclasses.asdict(self.model.info)
+
+    def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
+        """Raises ModelFailureError; a prompt that does not fit the context is an empty sample, not an error."""
+        settings, benchmark = self._settings, self._benchmark
+        request = GenerateRequest(
+            messages=benchmark.messages(task),
+            max_tokens=settings.max_tokens or benchmark.max_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p if settings.temperature else 1.0,
+            seed=settings.sample_seed(task.id, index),
+            stop=benchmark.stop,
+            decode=settings.decode,
+            block=settings.block,
+            threshold=settings.threshold,
+        )
+        clock = _Clock()
+        try:
+            attempt = benchmark.attempt(task, lambda r: self._generate(r, clock), request, judge)
+        except ContextOverflowError:
+            return Sample(task.id, index, "", finish_reason="context_overflow"), {}
+        except ModelError as error:
+            raise ModelFailureError(f"{task.id}: {error}") from error
+        calls = attempt.generations
+        sample = Sample(
+            task_id=task.id,
+            sample=index,
+            solution=attempt.solution,
+            raw=attempt.raw,
+            prompt_tokens=sum(g.prompt_tokens for g in calls),
+            tokens=sum(g.tokens for g in calls),
+            forwards=sum(g.forwards for g in calls),
+            finish_reason=calls[-1].finish_reason if calls else "stop",
+            turns=attempt.turns,
+            commit_step=calls[-1].commit_step if calls else (),
+        )
+        timing = {
+            "wall_s": round(sum(g.wall_s for g in calls), 4),
+            "prefill_s": round(sum(g.prefill_s for g in calls), 4),
+            "ttft_s": round(clock.first, 4) if clock.first is not None else None,
+            **peak_memory(),
+        }
+        return sample, timing
+
+    def _generate(self, request: GenerateRequest, clock: _Clock) -> Generation:
+        result = None
+        started = time.perf_counter()
+        for step in self.model.generate(request, self.cancel):
+            if step.committed and clock.first is None:
+                clock.first = time.perf_counter() - started
+            if self._on_step is not None:
+                self._on_step(step)
+            result = step.result or result
+        if result is None:
+            raise ModelFailureError("the decoder ended without a result")
+        return result
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds from the first request of a sample to its first token."""
+
+    first: float | None = None
+
+
+def peak_memory() -> dict[str, float]:
+    """Most memory used so far: of this process, and of the GPU where torch is loaded and uses one."""
+    peak: dict[str, float] = {
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        peak["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return peak
+
+
+def open_source(benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None) -> SampleSource:
+    """`canonical`, or any model that `model.load` knows. Raises UsageError."""
+    if settings.model == "canonical":
+        return Canonical()
+    if not settings.model:
+        raise UsageError("--model is empty; name a model, or `canonical` for the reference solutions")
+    return FromModel(benchmark, settings, on_step)
