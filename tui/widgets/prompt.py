@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -19,12 +20,10 @@ PLACEHOLDER = "Describe a task, or /run a task file"
 
 class PromptArea(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Send", priority=True, show=False),
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", show=False),
         Binding("up", "earlier", "Earlier prompt", show=False),
         Binding("down", "later", "Later prompt", show=False),
         Binding("tab", "complete", "Complete", show=False),
-        Binding("question_mark", "question", "Help", show=False, priority=True),
         Binding("pageup", "scroll_transcript(-1)", "Scroll up", show=False),
         Binding("pagedown", "scroll_transcript(1)", "Scroll down", show=False),
     ]
@@ -40,7 +39,21 @@ class PromptArea(TextArea):
         )
         self._history = history
 
-    def action_submit(self) -> None:
+    async def on_key(self, event: events.Key) -> None:
+        """Enter sends and `?` on an empty prompt asks for help.
+
+        Not priority bindings: those run ahead of the keys typed just before, and a fast typist's Enter would
+        find the prompt still empty.
+        """
+        if event.key == "enter":
+            event.prevent_default()
+            self.submit()
+        elif event.key == "question_mark" and not self.text:
+            event.prevent_default()
+            await self.run_action("app.show_help_screen")
+
+    def submit(self) -> None:
+        """Send what is typed, and remember it."""
         text = self.text.strip()
         if text:
             self._history.add(text)
@@ -49,13 +62,6 @@ class PromptArea(TextArea):
 
     def action_newline(self) -> None:
         self.insert("\n")
-
-    async def action_question(self) -> None:
-        """`?` on an empty prompt asks for help; anywhere else it is a character."""
-        if self.text:
-            self.insert("?")
-        else:
-            await self.run_action("app.show_help_screen")
 
     def action_earlier(self) -> None:
         if self.cursor_at_first_line:
