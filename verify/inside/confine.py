@@ -1,0 +1,69 @@
+"""What a freshly forked child does to itself before it touches a candidate: own namespaces, limits, filter.
+
+Three modes. `namespaces` (bubblewrap): own PID, mount and IPC namespace, own tmpfs, `/proc` covered, capabilities
+dropped. `container` (docker): nothing can be unshared, so signals are filtered to the child itself and the server
+kills everything and wipes the scratch folder between checks. `none` (--unsafe): as `container`, without its walls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+from typing import Any
+
+from verify.inside import linux, seccomp
+
+CTL = 3  # the one descriptor besides 0, 1, 2 that a child keeps
+DEFAULT_DISK_MB = 16
+MACHINE = platform.machine()
+MEGABYTE = 1 << 20
+
+
+def page_size_of_process() -> int:
+    """Bytes of address space in use now: what RLIMIT_AS must allow on top of the candidate's own memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def enter(mode: str) -> None:
+    """Before the job is known (in a spare child): a new session, and in `namespaces` mode private mounts."""
+    os.setsid()
+    if mode != "namespaces":
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # the server is not: its memory stays closed, our oom score opens
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # when the cgroup is full the kernel takes a candidate, never the server
+    if mode == "namespaces":
+        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+        _mount_scratch(DEFAULT_DISK_MB)
+        linux.mount_tmpfs("/proc", "size=4k,mode=0555", linux.MS_RDONLY)
+
+
+def _mount_scratch(disk_mb: int) -> None:
+    linux.mount_tmpfs("/tmp", f"size={disk_mb}m,nr_inodes={disk_mb * 256},mode=0700")
+
+
+def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = False) -> None:
+    """With the job known: scratch size, rlimits, no capabilities, seccomp. After this the candidate may run.
+
+    `private` keeps the process's memory closed to others of its uid (the driver of trusted tests in a container).
+    """
+    disk_mb = int(limits["disk_mb"])
+    if mode == "namespaces":
+        if disk_mb != DEFAULT_DISK_MB:
+            _mount_scratch(disk_mb)
+        linux.drop_capabilities()
+        os.chdir("/tmp")
+    if private:
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    linux.cap(resource.RLIMIT_AS, baseline + int(limits["mem_mb"]) * MEGABYTE)
+    linux.cap(resource.RLIMIT_CPU, max(1, -int(-limits["cpu_s"] // 1)))
+    linux.cap(resource.RLIMIT_FSIZE, disk_mb * MEGABYTE)
+    linux.cap(resource.RLIMIT_NOFILE, 256)
+    linux.cap(resource.RLIMIT_CORE, 0)
+    linux.cap(resource.RLIMIT_MEMLOCK, 0)
+    linux.cap(resource.RLIMIT_MSGQUEUE, 0)
+    if mode == "namespaces":
+        linux.cap(resource.RLIMIT_NPROC, int(limits["processes"]))
+    seccomp.install(seccomp.program(MACHINE, None if mode == "namespaces" else os.getpid()))

@@ -1,0 +1,370 @@
+"""The fork server: reads jobs from descriptor 0, runs each in a fresh fork, writes one reply to descriptor 1.
+
+It runs one job at a time and never executes or decodes anything a candidate made: it moves opaque frames with a cap,
+watches the clock and the output caps, and kills. A spare child is forked ahead of the next job, while the judge is
+busy comparing, so its namespaces cost no latency. Started by `verify.forkserver`; configuration comes as the first
+frame. It ends when the judge's end of the stream closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import stat
+import sys
+import time
+from typing import Any, NoReturn
+
+import _socket
+
+from verify.codec import decode, encode
+from verify.inside import confine, linux
+from verify.inside.child import Child, poller, run_child
+from verify.inside.harness import DETAIL, NONCE
+from verify.inside.wire import HEADER, read_frame, write_frame
+
+TOTAL_FACTOR = 64  # all encoded results of one check together: this many times out_bytes
+SLACK = NONCE + 1 + 4 * DETAIL  # a frame holds a nonce, a kind, and a value or a short explanation
+
+
+class JudgeGoneError(Exception):
+    """The stream to the judge closed: nobody wants the answer."""
+
+
+class Server:
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.mode: str = config["mode"]
+        self.scratch = os.getcwd()
+        self.spares: list[Child] = []
+        self.own_ns = os.pidfd_open(os.getpid()) if self.mode == "namespaces" else -1
+        self.baseline = confine.page_size_of_process()
+
+    # -- children ---------------------------------------------------------------------------------
+
+    def spawn(self) -> Child:
+        """Fork a child that confines itself and waits for its job."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        ctl, child_ctl = ours.detach(), theirs.detach()
+        out, child_out = os.pipe()
+        err, child_err = os.pipe()
+        if self.mode == "namespaces":
+            # a new PID namespace for the next fork only; back to our own first, or the kernel refuses a second
+            linux.setns(self.own_ns, linux.CLONE_NEWPID)
+            linux.unshare(linux.CLONE_NEWPID)
+        pid = os.fork()
+        if pid == 0:
+            run_child(child_ctl, child_out, child_err, self.mode, self.baseline)
+        for fd in (child_ctl, child_out, child_err):
+            os.close(fd)
+        for fd in (ctl, out, err):
+            os.set_blocking(fd, False)
+        return Child(pid, ctl, out, err)
+
+    def take(self) -> Child:
+        while self.spares:
+            child = self.spares.pop()
+            pid, _ = os.waitpid(child.pid, os.WNOHANG)
+            if pid == 0:
+                return child
+            child.close()
+        return self.spawn()
+
+    def send(self, child: Child, payload: bytes, deadline: float) -> bool:
+        """Write a frame without ever blocking on a child that does not read. False: it is gone or too slow."""
+        view = memoryview(HEADER.pack(len(payload)) + payload)
+        while view:
+            try:
+                view = view[os.write(child.ctl, view) :]
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.0005)
+            except OSError:
+                return False
+        return True
+
+    def wait_frame(
+        self, watch: Any, speaker: Child, children: list[Child], cap: int, out_cap: int, deadline: float
+    ) -> bytes | str:
+        """The next frame of `speaker`, or why there will be none: exit, timeout, flood, huge."""
+        by_fd = {fd: child for child in children for fd in (child.out, child.err)}
+        while True:
+            try:
+                frame = speaker.frame(cap)
+            except OverflowError:
+                return "huge"
+            if frame is not None:
+                return frame
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return "timeout"
+            for fd, event in watch.poll(left * 1_000 + 1):
+                if fd == 0:
+                    raise JudgeGoneError
+                if fd == speaker.ctl:
+                    if not speaker.receive():
+                        watch.unregister(fd)
+                        if speaker.pidfd in {child.pidfd for child in children}:
+                            return "exit" if speaker.frame(cap) is None else self._next(speaker, cap)
+                elif fd in by_fd:
+                    child = by_fd[fd]
+                    child.drain(fd, out_cap)
+                    if child.over:
+                        return "flood"
+                    if fd not in child.open:
+                        watch.unregister(fd)
+                elif fd == speaker.pidfd:
+                    speaker.receive()
+                    return self._next(speaker, cap)
+                else:  # another child of this job ended; the speaker notices by itself
+                    watch.unregister(fd)
+                del event
+
+    def _next(self, speaker: Child, cap: int) -> bytes | str:
+        try:
+            frame = speaker.frame(cap)
+        except OverflowError:
+            return "huge"
+        return "exit" if frame is None else frame
+
+    def finish(self, children: list[Child], out_cap: int) -> None:
+        """End a job: no process, no file of it is left when this returns."""
+        for child in children:
+            child.reap(out_cap)
+        if self.mode != "namespaces":
+            self.spares.clear()
+            self._kill_the_rest()
+            wipe(self.scratch)
+
+    def _kill_the_rest(self) -> None:
+        if self.mode == "container":
+            # we are init: the kernel spares us, and no fork can slip through a kill of everybody
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.wait()
+        for _ in range(10_000):  # --unsafe: orphans come to us, the subreaper
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:
+                orphans = [int(word) for word in file.read().split()]
+            if not orphans:
+                return
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+    # -- jobs -------------------------------------------------------------------------------------
+
+    def cases(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Function cases: define the candidate, then one input at a time, each with a nonce of its own."""
+        limits = job["limits"]
+        out_cap = limits["out_bytes"]
+        answers: list[tuple[bytes, bytes] | None] = [None] * len(job["cases"])
+        start = time.monotonic()
+        deadline = start + limits["wall_s"]
+        child = self.take()
+        watch = poller([child])
+        watch.register(child.ctl, 1)
+        total = 0
+
+        def ask(payload: bytes, nonce: bytes) -> tuple[bytes, bytes] | str:
+            if not self.send(child, payload, deadline):
+                return "timeout" if time.monotonic() > deadline else "exit"
+            frame = self.wait_frame(watch, child, [child], out_cap + SLACK, out_cap, deadline)
+            if isinstance(frame, str):
+                return frame
+            if frame[:NONCE] != nonce or len(frame) <= NONCE:
+                return "garbage"
+            return frame[NONCE : NONCE + 1], frame[NONCE + 1 :]
+
+        nonce = os.urandom(NONCE)
+        ready = ask(encode({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"}), nonce)
+        compiled = time.monotonic()
+        end = ready if isinstance(ready, str) else "ok"
+        if end == "ok" and ready[0] == b"R":
+            for index, case in job["cases"]:
+                nonce = os.urandom(NONCE)
+                answer = ask(nonce + case, nonce)
+                if isinstance(answer, str):
+                    end = answer
+                    break
+                total += len(answer[1])
+                if total > TOTAL_FACTOR * out_cap:
+                    end = "huge"
+                    break
+                answers[index] = answer
+        if child.inbox:  # something was said that answers nothing
+            end = "garbage" if end == "ok" else end
+        self.finish([child], out_cap)
+        reply = self._report([child], end, start)
+        return reply | {"ready": ready if end == "ok" or ready[0] == b"R" else None, "answers": answers,
+                        "compile_ms": (compiled - start) * 1_000}  # fmt: skip
+
+    def test(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Trusted test source in one child, the candidate in another, a socket pair between them."""
+        limits = job["limits"]
+        out_cap = limits["out_bytes"]
+        start = time.monotonic()
+        deadline = start + limits["wall_s"]
+        candidate, driver = self.take(), self.take()
+        children = [candidate, driver]
+        watch = poller(children)
+        watch.register(candidate.ctl, 1)
+        nonce = os.urandom(NONCE)
+        outcome: bytes | str = b""
+        message = encode({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"})
+        ready: bytes | str = "exit"
+        if self.send(candidate, message, deadline):
+            ready = self.wait_frame(watch, candidate, children, out_cap + SLACK, out_cap, deadline)
+        compiled = time.monotonic()
+        end = ready if isinstance(ready, str) else "ok"
+        if end == "ok" and (ready[:NONCE] != nonce or candidate.inbox):
+            end = "garbage"
+        if end == "ok" and ready[NONCE:] == b"R":
+            watch.unregister(candidate.ctl)
+            watch.register(driver.ctl, 1)
+            nonce = os.urandom(NONCE)
+            self.send(driver, encode({**job["test"], "limits": limits, "nonce": nonce, "role": "test"}), deadline)
+            os.set_blocking(candidate.ctl, True)
+            _hand_over(driver.ctl, candidate.ctl)
+            outcome = self.wait_frame(watch, driver, children, out_cap + SLACK, out_cap, deadline)
+            if isinstance(outcome, str):
+                end = outcome
+            elif outcome[:NONCE] != nonce:
+                end = "driver"
+            else:
+                outcome = outcome[NONCE:]
+        self.finish([driver, candidate], out_cap)
+        reply = self._report([candidate, driver], end, start)
+        return reply | {"ready": ready[NONCE:] if end == "ok" else None,
+                        "outcome": outcome if end == "ok" else None,
+                        "compile_ms": (compiled - start) * 1_000}  # fmt: skip
+
+    def program(self, job: dict[str, Any]) -> dict[str, Any]:
+        """A script, run once in a fresh child; its exit code, stdout and stderr are the answer."""
+        limits = job["limits"]
+        out_cap = limits["out_bytes"]
+        start = time.monotonic()
+        deadline = start + limits["wall_s"]
+        child = self.take()
+        watch = poller([child])
+        end: bytes | str = "exit"
+        if self.send(child, encode({**job["program"], "limits": limits, "role": "program"}), deadline):
+            end = self.wait_frame(watch, child, [child], 0, out_cap, deadline)
+        self.finish([child], out_cap)
+        if child.over:
+            end = "flood"
+        return self._report([child], end if isinstance(end, str) else "garbage", start)
+
+    def _report(self, children: list[Child], end: str, start: float) -> dict[str, Any]:
+        first = children[0]
+        if any(child.over for child in children):
+            end = "flood"
+        return {
+            "end": end,
+            "status": first.status,
+            "statuses": [child.status for child in children],
+            "cpu_s": max(child.cpu for child in children),
+            "rss_kb": max(child.rss_kb for child in children),
+            "out": bytes(first.captured[first.out]),
+            "err": bytes(first.captured[first.err]),
+            "driver_err": bytes(children[-1].captured[children[-1].err]) if len(children) > 1 else b"",
+            "over": first.over,
+            "wall_ms": (time.monotonic() - start) * 1_000,
+        }
+
+    def serve(self) -> None:
+        """Answer jobs until the judge closes the stream."""
+        kinds = {"cases": self.cases, "test": self.test, "program": self.program, "ping": lambda job: {}}
+        while (frame := read_frame(0)) is not None:
+            job = decode(frame)
+            children_before = len(self.spares)
+            try:
+                reply = kinds[job["kind"]](job)
+            except JudgeGoneError:
+                return
+            write_frame(1, encode(reply))
+            del frame, reply, children_before
+            wanted = 2 if job["kind"] == "test" else 1
+            del job
+            while len(self.spares) < wanted:
+                self.spares.append(self.spawn())
+
+
+def _hand_over(channel: int, fd: int) -> None:
+    import array
+
+    through = _socket.socket(fileno=channel)
+    through.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))])
+    through.detach()
+
+
+def wipe(folder: str) -> None:
+    """Empty a scratch folder whatever its depth, modes and symlinks. Nothing is followed out of it."""
+    os.chmod(folder, 0o700)
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    doomed = 0
+    try:
+        pending = [entry.name for entry in os.scandir(root)]
+        while pending:
+            name = pending.pop()
+            info = os.stat(name, dir_fd=root, follow_symlinks=False)
+            if not stat.S_ISDIR(info.st_mode):
+                os.unlink(name, dir_fd=root)
+                continue
+            os.chmod(name, 0o700, dir_fd=root)
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+            for entry in os.scandir(inner):  # lift the members to the top, so that depth never matters
+                doomed += 1
+                lifted = f".doomed-{os.getpid()}-{doomed}"
+                os.rename(entry.name, lifted, src_dir_fd=inner, dst_dir_fd=root)
+                pending.append(lifted)
+            os.close(inner)
+            os.rmdir(name, dir_fd=root)
+    finally:
+        os.close(root)
+
+
+def _enter_own_pid_namespace() -> None:
+    """Become init of a PID namespace that our user namespace owns, so that `setns` back to it is allowed."""
+    linux.unshare(linux.CLONE_NEWPID)
+    pid = os.fork()
+    if pid:
+        os.close(0)
+        os.close(1)
+        _, status = os.waitpid(pid, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> NoReturn:
+    """Set up as the first frame says, greet the judge, serve."""
+    frame = read_frame(0)
+    config = decode(frame or b"")
+    sys.dont_write_bytecode = True
+    sys.path[:0] = config["path"]
+    os.umask(0o077)
+    for name in config["preload"]:
+        importlib.import_module(name)
+    if config["mode"] == "namespaces":
+        _enter_own_pid_namespace()
+    else:
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    while (fd := os.open("/dev/null", os.O_RDWR)) <= confine.CTL:
+        pass  # keep 0 to CTL taken, so that a child can move its descriptors there in any order
+    os.close(fd)
+    exec(compile("def warm():\n    return 0\n", "warm", "exec"), {})  # the compiler's tables, once for all forks
+    server = Server(config)
+    version = ".".join(map(str, sys.version_info[:3]))
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    write_frame(1, encode({"python": version, "pid": os.getpid()}))
+    server.serve()
+    os._exit(0)
