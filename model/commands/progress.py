@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 import click
@@ -14,6 +15,8 @@ _SAYS = {
     "check": "checking sha256",
     "convert": "converting to bf16",
     "copy": "linking files",
+    "quantize": "writing FP8",
+    "perplexity": "measuring perplexity",
 }
 
 
@@ -45,6 +48,10 @@ class StageBars:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(_SAYS.get(stage, stage), total=total)
         self._bars.update(self._tasks[stage], completed=done, total=total)
+
+    def stage(self, stage: str) -> Callable[[int, int], None]:
+        """`report` for one stage."""
+        return lambda done, total: self.report(stage, done, total)
 
     def note(self, text: str) -> None:
         """One line to read, above the bars."""
