@@ -14,11 +14,15 @@ from model.errors import ModelError
 
 # name -> (module:command, what `model --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "acceptance": ("model.commands.acceptance:acceptance", "How many draft tokens the base accepts."),
     "bench": ("model.commands.bench:bench", "Measure this machine: rows of value, peer and ratio."),
+    "data": ("model.commands.data:data", "Training data: build, encode, answer."),
     "generate": ("model.commands.generate:generate", "Generate text from a prompt or a chat."),
     "info": ("model.commands.info:info", "What is here, how large, and what fits on which machine."),
+    "plot": ("model.commands.plot:plot", "Curves of training runs."),
     "pull": ("model.commands.pull:pull", "Fetch or adopt weights, sha256 checked."),
     "quantize": ("model.commands.quantize:quantize", "Write an FP8 checkpoint, or report what FP8 costs."),
+    "train": ("model.commands.train:train", "Train heads as a configuration says."),
 }
 
 

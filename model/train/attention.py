@@ -92,6 +92,7 @@ class CleanPass:
         self.cache: Cache = []
 
     def layer(self, index: int) -> Attend:
+        @torch.compiler.disable
         def attend(q_BHTK: torch.Tensor, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> torch.Tensor:
             kept = (k_BGTK.detach(), v_BGTK.detach()) if self.detach else (k_BGTK, v_BGTK)
             self.cache.append(kept)
@@ -109,6 +110,7 @@ class OverClean:
     def layer(self, index: int) -> Attend:
         clean_k, clean_v = self.cache[index]
 
+        @torch.compiler.disable
         def attend(q_BHTK: torch.Tensor, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> torch.Tensor:
             k, v = torch.cat((clean_k, k_BGTK), 2), torch.cat((clean_v, v_BGTK), 2)
             return self.masked(q_BHTK, k, v)

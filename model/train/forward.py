@@ -126,7 +126,9 @@ class PackedForward:
         position = t.position_RT.gather(1, column)
         masked = Masked(query_rule(column, column - position, T), R, L, T + L, self.device, flex=False)
         x = self.base.embed(t.ids_RT.gather(1, column))
-        states = self._run(x, position, OverClean(masked, cache), whole(self.length_head))
+        # A handful of tokens: compiling their shapes costs more than it saves.
+        with torch.compiler.set_stance("force_eager"):
+            states = self._run(x, position, OverClean(masked, cache), whole(self.length_head))
         return states[real_RL], real_RL
 
     def refine(self, draft_KBD: torch.Tensor, tokens_KB: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ unbroken one would have seen.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -146,8 +147,8 @@ class Batches:
         R, T, B = training.micro_batch_size, training.row_tokens, self.block_size(step)
         N = training.draft_tokens // B
         first = (step * training.gradient_accumulation_steps + micro) * R
-        rows = [self._pick(first + r) for r in range(R)]
-        ids_RT, position_RT, document_RT, answer_RT = self._lay_out(rows, R, T)
+        rows = [[self.samples[i] for i in self._pick(first + r).members] for r in range(R)]
+        ids_RT, position_RT, document_RT, answer_RT = lay_out(rows, T, self.mask_id)
         ends_RT = _document_ends(document_RT)
         mixture = Mixture.of(self.config.objectives, N, edits=edits)
         anchor_RN, begin_RN = self._anchors(rng, mixture, position_RT, answer_RT, ends_RT)
@@ -161,7 +162,7 @@ class Batches:
         target_RNB = np.where(known_RNB, ids_RT[row, np.minimum(ahead_RNB, T - 1)], NO_TARGET)
         draft_ids_RNB, weight_RNB, certain_RNB = mixture.corrupt(truth_RNB, inside_RNB, ids_RT, self.mask_id, rng)
         weight_RNB = weight_RNB * known_RNB
-        queries = length.queries(self._members(rows), self.edges, T)
+        queries = length.queries(rows, self.edges, T)
         target_RT, next_weight_RT = next_token.targets(
             ids_RT, answer_RT, ends_RT, self.scaffold, self.config.objectives.scaffold
         )
@@ -181,26 +182,6 @@ class Batches:
             next_weight_RT,
             *queries,
         )
-
-    def _members(self, rows: list[Row]) -> list[list[Sample]]:
-        return [[self.samples[i] for i in row.members] for row in rows]
-
-    def _lay_out(self, rows: list[Row], R: int, T: int) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
-        ids = np.full((R, T), self.mask_id, np.int64)
-        position = np.zeros((R, T), np.int64)
-        document = np.full((R, T), -1, np.int64)
-        answer = np.zeros((R, T), np.bool_)
-        for r, row in enumerate(rows):
-            start = 0
-            for d, index in enumerate(row.members):
-                sample, size = self.samples[index], self._lengths[index]
-                stop, prompt = start + size, len(sample.prompt)
-                ids[r, start:stop] = np.concatenate((sample.prompt, sample.answer))[:size]
-                position[r, start:stop] = np.arange(size)
-                document[r, start:stop] = d
-                answer[r, start + prompt : stop] = True
-                start = stop
-        return ids, position, document, answer
 
     def _anchors(
         self,
@@ -226,6 +207,28 @@ class Batches:
                 begin += count
         begins = anchors - np.take_along_axis(position_RT, anchors, 1)
         return anchors, begins
+
+
+def lay_out(
+    rows: Sequence[Sequence[Sample]], T: int, fill: int
+) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
+    """(ids, position in the sample, sample within the row or -1, part of an answer or not), each [R, T]."""
+    R = len(rows)
+    ids = np.full((R, T), fill, np.int64)
+    position = np.zeros((R, T), np.int64)
+    document = np.full((R, T), -1, np.int64)
+    answer = np.zeros((R, T), np.bool_)
+    for r, samples in enumerate(rows):
+        start = 0
+        for d, sample in enumerate(samples):
+            tokens = np.concatenate((sample.prompt, sample.answer))[: T - start]
+            stop = start + len(tokens)
+            ids[r, start:stop] = tokens
+            position[r, start:stop] = np.arange(len(tokens))
+            document[r, start:stop] = d
+            answer[r, start + len(sample.prompt) : stop] = True
+            start = stop
+    return ids, position, document, answer
 
 
 def _document_ends(document_RT: Ints) -> Ints:

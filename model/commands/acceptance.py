@@ -1,0 +1,47 @@
+"""`model acceptance`: how many draft tokens the base would accept, measured on its own greedy answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("heads", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--base", default="qwen2.5-coder-0.5b", show_default=True)
+@click.option("--block", multiple=True, type=int, default=(16, 32), show_default=True, help="Tokens a block (repeatable).")
+@click.option("--limit", default=0, help="Samples of each file at most (0: all).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def acceptance(
+    heads: Path, samples: tuple[Path, ...], base: str, block: tuple[int, ...], limit: int, as_json: bool
+) -> None:
+    """Replay verified decoding of SAMPLES (greedy answers of the base) with HEADS: tokens per forward, copied and new
+    text apart, beside prompt lookup."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from model.data.samples import Samples
+    from model.train.acceptance import Acceptance
+    from model.train.load import load_forward
+
+    forward = load_forward(heads, base)
+    results: dict[str, dict[str, Any]] = {}
+    for path in samples:
+        loaded = Samples.load(path)
+        loaded.items = loaded.items[: limit or None]
+        for size in block:
+            results[f"{path.stem} / {size}"] = Acceptance(forward, size).measure(loaded)
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    table = Table("samples / block", "accepted from 0", "from 1", "TPF", "copied", "new", "lookup TPF", "copied share")
+    for name, found in results.items():
+        tpf = found["tpf_refined"]
+        cells = [found["accepted_refined_from_0"], found["accepted_refined_from_1"]]
+        cells += [tpf["all"], tpf["copied"], tpf["new"], found["tpf_lookup"]["all"], found["copied_share"]]
+        table.add_row(name, *map(str, cells))
+    Console().print(table)

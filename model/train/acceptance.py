@@ -1,0 +1,215 @@
+"""How many draft tokens would the base accept? Measured against its own greedy answers, for every place in them.
+
+    report = Acceptance(forward, block=32).measure(samples)
+
+At each anchor the draft block is run once; up to the first miss the sequential head's own picks are the true tokens,
+so teacher forcing gives the accepted length exactly. From the lengths at all anchors a decode is replayed: in a shared
+draft-and-verify forward the base already knows the token after the anchor, the drafts are states 1 .., and the forward
+yields accepted + 1 tokens. Copied text (inside an 8-gram that occurred before) and new text are counted apart, beside
+prompt lookup without a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model.data.samples import Sample, Samples
+from model.train.forward import PackedForward
+from model.train.packing import lay_out, pack
+
+Bools = npt.NDArray[np.bool_]
+COPY_GRAM = 8
+ROWS = 8
+DRAFT_TOKENS = 3072  # a row and pass
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """For one sample and each answer token but the last: was draft j of the block anchored before it right?
+    plain, refined: [A, B] bool; anchor a is the column before answer token a, state 0 predicts token a itself."""
+
+    plain: Bools
+    refined: Bools
+
+
+class Acceptance:
+    """forward: base and heads. block: tokens a block. candidates: the sequential head chooses among so many of the
+    plain states' best."""
+
+    def __init__(self, forward: PackedForward, block: int, candidates: int = 64, row_tokens: int = 2048) -> None:
+        self.forward, self.block, self.candidates, self.T = forward, block, candidates, row_tokens
+
+    @torch.no_grad()
+    def measure(self, samples: Samples) -> dict[str, Any]:
+        """Figures over all samples with at least two answer tokens; see `summary`."""
+        usable = [s for s in samples if len(s.answer) >= 2 and len(s.prompt) + len(s.answer) <= self.T]
+        marks: list[Marks | None] = [None] * len(usable)
+        lengths = [len(s.prompt) + len(s.answer) for s in usable]
+        rows = [row.members for row in pack(lengths, np.arange(len(usable)), self.T)]
+        for start in range(0, len(rows), ROWS):
+            for index, found in self._rows(usable, rows[start : start + ROWS]):
+                marks[index] = found
+        done = [(s, m) for s, m in zip(usable, marks, strict=True) if m is not None]
+        return summary([s for s, _ in done], [m for _, m in done], self.block)
+
+    def _rows(self, samples: Sequence[Sample], rows: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, Marks]]:
+        device, B, fill = self.forward.device, self.block, self.forward.heads.mask_id or 0
+        rows = [*rows, *[()] * (ROWS - len(rows))]  # equal shapes compile once
+        ids, position, document, answer = lay_out([[samples[i] for i in row] for row in rows], self.T, fill)
+        anchors = [np.flatnonzero(answer[r, 1:]) for r in range(ROWS)]
+        t = SimpleNamespace(
+            ids_RT=torch.from_numpy(ids).to(device),
+            position_RT=torch.from_numpy(position).to(device),
+            document_RT=torch.from_numpy(document).to(device),
+        )
+        _, cache = self.forward.clean(t)
+        N = DRAFT_TOKENS // B
+        passes = -(-max(len(a) for a in anchors) // N)
+        plain = np.zeros((ROWS, passes * N, B), np.bool_)
+        refined = np.zeros_like(plain)
+        for number in range(passes):
+            columns = np.zeros((ROWS, N), np.int64)
+            for r, found in enumerate(anchors):
+                part = found[number * N : (number + 1) * N]
+                columns[r, : len(part)] = part
+            span = slice(number * N, (number + 1) * N)
+            plain[:, span], refined[:, span] = self._pass(t, columns, position, document, cache)
+        for r, row in enumerate(rows):
+            at = 0
+            for index in row:
+                count = len(samples[index].answer)
+                yield index, Marks(plain[r, at : at + count], refined[r, at : at + count])
+                at += count
+
+    def _pass(self, t: Any, columns: Any, position: Any, document: Any, cache: Any) -> tuple[Bools, Bools]:
+        """Right or wrong [R, N, B] of the plain and of the refined drafts anchored at `columns`."""
+        forward, device, B = self.forward, self.forward.device, self.block
+        t.anchor_RN = torch.from_numpy(columns).to(device)
+        t.begin_RN = t.anchor_RN - t.position_RT.gather(1, t.anchor_RN)
+        ahead = columns[..., None] + np.arange(B + 1)
+        inside = ahead < self.T
+        ahead = np.minimum(ahead, self.T - 1)
+        row = np.arange(len(columns))[:, None, None]
+        inside &= document[row, ahead] == np.take_along_axis(document, columns, 1)[..., None]
+        tokens = torch.from_numpy(np.where(inside, 1, 0)).to(device) * t.ids_RT[torch.from_numpy(row), torch.from_numpy(ahead)]
+        known = torch.from_numpy(inside[..., 1:]).to(device)
+        t.draft_ids_RNB = torch.full(tokens[..., :-1].shape, forward.heads.mask_id or 0, device=device)
+        t.draft_ids_RNB[..., 0] = tokens[..., 0]
+        R, N = columns.shape
+        states = forward.draft(t, cache).view(R * N, B, -1)
+        refined = (
+            forward.refine(states, tokens[..., :-1].reshape(R * N, B)) if forward.heads.sequential is not None else states
+        )
+        target = forward.index_of_V[tokens[..., 1:].reshape(R * N, B)]
+        right = [torch.zeros_like(target, dtype=torch.bool) for _ in range(2)]
+        for start in range(0, R * N, 128):
+            part = slice(start, start + 128)
+            plain_logits = states[part] @ forward.draft_output_VD.T
+            right[0][part] = plain_logits.argmax(-1) == target[part]
+            few = min(self.candidates, plain_logits.shape[-1])
+            least = plain_logits.topk(few, -1).values[..., -1:]
+            logits = (refined[part] @ forward.draft_output_VD.T).masked_fill(plain_logits < least, float("-inf"))
+            right[1][part] = logits.argmax(-1) == target[part]
+        found = [(x.view(R, N, B) & known).cpu().numpy() for x in right]
+        return found[0], found[1]
+
+
+def run_length(right: Bools) -> npt.NDArray[np.int64]:
+    """Leading True values along the last axis."""
+    return np.cumprod(right, -1).sum(-1)
+
+
+def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> dict[str, Any]:
+    """accepted_*: mean accepted drafts over all anchors, from state 0 (as a drafter that knows nothing of the base's
+    next token) and from state 1 (which does); tpf_*: tokens per forward of the replayed decode with a shared forward,
+    all text, copied, new; by_position: share right at j given that 1 .. j-1 were right."""
+    copied = [copies(s) for s in samples]
+    plain = [run_length(m.plain[:, 1:]) for m in marks]
+    refined = [run_length(m.refined[:, 1:]) for m in marks]
+    looked = [lookup(s, block - 1) for s in samples]
+    # Anchors whose whole block lies inside the answer: near its end a run is cut by the end, not by a miss.
+    room = [np.arange(len(m.plain)) + block <= len(m.plain) for m in marks]
+    refined_0, plain_0 = [run_length(m.refined) for m in marks], [run_length(m.plain) for m in marks]
+    whole = np.concatenate([m.refined[r] for m, r in zip(marks, room, strict=True)])
+    return {
+        "samples": len(samples),
+        "tokens": int(sum(len(s.answer) for s in samples)),
+        "block": block,
+        "copied_share": round(float(np.concatenate(copied).mean()), 4),
+        "accepted_plain_from_0": _mean(plain_0, room),
+        "accepted_refined_from_0": _mean(refined_0, room),
+        "accepted_plain_from_1": _mean(plain, room),
+        "accepted_refined_from_1": _mean(refined, room),
+        "tpf_plain": replay(plain, copied),
+        "tpf_refined": replay(refined, copied),
+        "tpf_lookup": replay(looked, copied),
+        "by_position": _by_position(whole[:, 1:]),
+    }
+
+
+def replay(accepted: Sequence[npt.NDArray[np.int64]], copied: Sequence[Bools]) -> dict[str, float]:
+    """Decode every sample with the accepted lengths at each anchor. The first token comes from the prompt's own pass;
+    then a forward at anchor q (whose next token is known) yields accepted[q] + 1 tokens."""
+    tokens, cost = {"all": 0.0, "copied": 0.0, "new": 0.0}, {"all": 0.0, "copied": 0.0, "new": 0.0}
+    for lengths, old in zip(accepted, copied, strict=True):
+        at = 0  # anchor index: the column before answer token `at`, which is known
+        while at + 1 < len(old):
+            got = min(int(lengths[at]) + 1, len(old) - at - 1)
+            kinds = old[at + 1 : at + 1 + got]
+            for name, count in (("all", got), ("copied", int(kinds.sum())), ("new", int((~kinds).sum()))):
+                tokens[name] += count
+                cost[name] += count / got
+            at += got
+    return {name: round(tokens[name] / cost[name], 3) if cost[name] else 0.0 for name in tokens}
+
+
+def copies(sample: Sample) -> Bools:
+    """For each answer token: is it inside an 8-gram that occurred earlier in prompt or answer?"""
+    ids = np.concatenate((sample.prompt, sample.answer)).tolist()
+    found = np.zeros(len(ids), np.bool_)
+    first: dict[tuple[int, ...], int] = {}
+    for start in range(len(ids) - COPY_GRAM + 1):
+        gram = tuple(ids[start : start + COPY_GRAM])
+        if gram in first:
+            found[start : start + COPY_GRAM] = True
+        else:
+            first[gram] = start
+    return found[len(sample.prompt) :]
+
+
+def lookup(sample: Sample, most: int) -> npt.NDArray[np.int64]:
+    """Accepted lengths of prompt lookup: drafts are what followed the newest earlier occurrence of the last 3 (else 2,
+    else 1) tokens. Index a as in Marks: the token after the anchor is known."""
+    ids = np.concatenate((sample.prompt, sample.answer)).tolist()
+    P, newest = len(sample.prompt), [dict[tuple[int, ...], int]() for _ in range(3)]
+    lengths = np.zeros(len(sample.answer), np.int64)
+    for end in range(1, len(ids)):  # context ids[:end]
+        if end > P:
+            keys = [tuple(ids[end - n : end]) for n in (3, 2, 1)]
+            source = next((newest[i][key] for i, key in enumerate(keys) if key in newest[i]), None)
+            if source is not None:
+                got = 0
+                while got < most and end + got < len(ids) and source + got < end and ids[source + got] == ids[end + got]:
+                    got += 1
+                lengths[end - P - 1] = got
+        for i, n in enumerate((3, 2, 1)):
+            if end >= n:
+                newest[i][tuple(ids[end - n : end])] = end
+    return lengths
+
+
+def _mean(lengths: Sequence[npt.NDArray[np.int64]], room: Sequence[Bools]) -> float:
+    kept = np.concatenate([x[r] for x, r in zip(lengths, room, strict=True)])
+    return round(float(kept.mean()), 3) if len(kept) else 0.0
+
+
+def _by_position(right: Bools) -> list[float]:
+    alive = np.concatenate((np.ones((len(right), 1), np.bool_), np.cumprod(right, -1)[:, :-1].astype(bool)), 1)
+    return [round(float(right[alive[:, j], j].mean()), 4) if alive[:, j].any() else 0.0 for j in range(right.shape[1])]
