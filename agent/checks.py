@@ -8,6 +8,7 @@ process.
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from agent.task import Task
 from agent.untrusted import clean, one_line, tail
@@ -74,7 +75,7 @@ def _case_evidence(entry: str, case: Case, verdict: Verdict) -> str:
     if verdict.status in (Status.TIMEOUT, Status.FUEL):
         got = "it does not finish: look for an endless loop"
     else:
-        got = one_line(verdict.detail, 300) or str(verdict.status)
+        got = re.sub(r"^case \d+: ", "", one_line(verdict.detail, 300)) or str(verdict.status)
     return f"{call} {wanted}, but {got}."
 
 

@@ -18,6 +18,7 @@ from agent.errors import AgentError
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("agent.commands.run:run_command", "Work on a task file until its tests pass."),
     "trajectories": ("agent.commands.trajectories:trajectories", "List, show and export what runs recorded."),
+    "undo": ("agent.commands.undo:undo_command", "Put back the files a run changed."),
 }
 UI_GROUP = "trihead.ui"
 

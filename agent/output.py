@@ -151,12 +151,19 @@ _OUTCOMES = {
 }
 
 
+class _PipeConsole(Console):
+    """A console whose reader may go away; rich's own would end the process and leave the run half done."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class TextOutput(Output):
     """For a person: the plan, the code as it comes, verdicts, repairs, and what to try next."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._console = Console(highlight=False, markup=False, soft_wrap=True)
+        self._console = _PipeConsole(highlight=False, markup=False, soft_wrap=True)
         self._status: Status | None = None
         self._line_open = False
         self._workdir = ""

@@ -76,7 +76,7 @@ def _cut(source: str, node: Function, origin: Literal["task", "file", "model"]) 
     if ast.get_docstring(node, clean=False) is not None:
         text = "".join(lines[: first.end_lineno])
         return Scaffold(text.rstrip("\n") + "\n", node.name, origin, " " * first.col_offset)
-    # Without a docstring all before the body is the signature, also where they share a line (`def f(x): ...`).
+    # Without a docstring all before the body is the signature, also on a shared line (`def f(x): ...`).
     shared = lines[first.lineno - 1].encode()[: first.col_offset].decode()
     text = "".join(lines[: first.lineno - 1]) + shared.rstrip()
     return Scaffold(text.rstrip("\n") + "\n", node.name, origin)

@@ -1,0 +1,248 @@
+"""The command line as a person or a script uses it: outputs, exit codes, one clear line for bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent import session
+from agent.output import RESULT_KEYS
+
+TASK = """---
+files: [twice.py]
+---
+Write it.
+```python
+def twice(x: int) -> int:
+    '''Twice x.'''
+```
+`twice(2) == 4`
+"""
+IMPORTED = """
+import sys
+from agent.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+heavy = {"torch", "transformers", "textual", "vllm", "pydantic", "rich", "jinja2", "yaml", "model", "verify"}
+print(sorted(heavy & set(sys.modules)))
+"""
+GOOD = "    return 2 * x\n"
+
+
+@pytest.fixture
+def task_folder(workdir: Path) -> Path:
+    (workdir / "task.md").write_text(TASK)
+    (workdir / "good.json").write_text(json.dumps([GOOD]))
+    (workdir / "wrong.json").write_text(json.dumps([f"    return x - {i}\n" for i in range(9)]))
+    (workdir / "prose.json").write_text(json.dumps(["\n"] * 9))
+    return workdir
+
+
+def agent(folder: Path, *args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agent.cli", *args]
+    settings = {**os.environ, **(env or {})}
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=settings, timeout=120, check=False
+    )
+
+
+def run(folder: Path, script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    return agent(folder, "run", "task.md", "--model", f"scripted:{script}.json", "--no-plan", *args)
+
+
+@pytest.mark.parametrize("args", [(), ("run",), ("trajectories",), ("undo",)])
+def test_help_is_light(args: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", IMPORTED, *args, "--help"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert out.startswith("Usage: ")
+    assert out.endswith("\n[]\n")
+    if not args:
+        assert all(name in out for name in ("run", "trajectories", "undo"))
+
+
+def test_output_json_is_one_object(task_folder: Path) -> None:
+    done = run(task_folder, "good", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert set(result) == set(RESULT_KEYS)
+    assert (result["status"], result["files_changed"], result["steps"]) == ("solved", ["twice.py"], 1)
+    assert result["verdict"]["status"] == "passed"
+    assert json.loads(Path(result["trajectory"]).read_text())["session_id"] == result["session_id"]
+    assert (task_folder / "twice.py").read_text().endswith(GOOD)
+
+
+def test_output_stream_json_is_the_event_stream(task_folder: Path) -> None:
+    done = run(task_folder, "good", "--output", "stream-json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (rows[0]["type"], rows[-1]["type"], rows[-1]["exit_code"]) == ("started", "done", 0)
+
+
+def test_text_output_in_a_pipe_is_plain(task_folder: Path) -> None:
+    done = run(task_folder, "good")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    for part in ("return 2 * x", "tests: passed 1/1", "fresh sandbox", "Solved", "trajectory", "Next:"):
+        assert part in done.stdout
+
+
+def test_model_output_cannot_drive_the_terminal(task_folder: Path) -> None:
+    evil = "    # \x1b]0;owned\x07\x1b[2J[bold red]x[/]\n    return x - 1\n"
+    (task_folder / "evil.json").write_text(json.dumps([evil]))
+    done = run(task_folder, "evil", "--max-repairs", "0")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+    assert "[bold red]x[/]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "code", "status"),
+    [
+        ("wrong", ("--max-repairs", "1"), 1, "failed"),
+        ("wrong", ("--max-steps", "2"), 3, "limit"),
+        ("wrong", ("--max-tokens", "12"), 3, "limit"),
+        ("wrong", ("--timeout", "0.000001"), 3, "limit"),
+        ("prose", (), 4, "error"),
+    ],
+)
+def test_exit_codes(task_folder: Path, script: str, flags: tuple[str, ...], code: int, status: str) -> None:
+    done = run(task_folder, script, "--output", "json", *flags)
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["exit_code"], result["status"]) == (code, code, status)
+    assert not (task_folder / "twice.py").exists()
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("run", "none.md"), 2, "none.md: no such task file"),
+        (("run", "binary.md"), 2, "not a text file"),
+        (("run", "front.md"), 2, "did you mean 'files'?"),
+        (("run", "tests.md"), 2, "test_none.py does not exist"),
+        (("run", "task.md", "--workdir", "none"), 2, "the workdir is not a folder"),
+        (("run", "task.md", "--model", "qwen2.5-coder-1.5b"), 4, "model pull qwen2.5-coder-1.5b"),
+        (("run", "task.md", "--model", "scripted:none.json"), 4, "none.json"),
+        (("run", "task.md", "--test-cmd", "echo '"), 2, "no closing quotation"),
+        (("trajectories", "show", "last"), 2, "no sessions yet"),
+        (("trajectories", "export", "x"), 2, "no sessions yet"),
+        (("undo",), 2, "no sessions yet"),
+        ((), 2, "needs a terminal"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    task_folder: Path, args: tuple[str, ...], code: int, message: str
+) -> None:
+    (task_folder / "binary.md").write_bytes(b"\x00\xff\x89PNG")
+    (task_folder / "front.md").write_text("---\nfile: [a.py]\n---\nDo.")
+    (task_folder / "tests.md").write_text("---\ntests: [test_none.py]\n---\nDo.")
+    done = agent(task_folder, *args)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    if args[:1] == ("run",):
+        assert len(done.stderr.strip().splitlines()) == 1
+        result = json.loads(agent(task_folder, *args, "--output", "json").stdout)
+        assert (result["status"], result["exit_code"]) == ("error", code)
+        assert message in result["error"]
+
+
+def test_without_bubblewrap_nothing_is_judged(task_folder: Path) -> None:
+    (task_folder / "empty").mkdir()
+    done = agent(
+        task_folder, "run", "task.md", "--model", "scripted:good.json", "--no-plan", "--output", "json",
+        env={"PATH": str(task_folder / "empty"), "TRIHEAD_BWRAP": str(task_folder / "empty" / "bwrap")},
+    )  # fmt: skip
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["status"]) == (5, "error")
+    assert result["error"]
+    assert not (task_folder / "twice.py").exists()
+
+
+def test_ctrl_c_ends_cleanly(task_folder: Path) -> None:
+    (task_folder / "twice.py").write_text("# mine\n")
+    (task_folder / "long.json").write_text(json.dumps(["    return x - 1\n", "    y = 1\n" * 30_000]))
+    command = [
+        sys.executable,
+        "-m",
+        "agent.cli",
+        "run",
+        "task.md",
+        "--model",
+        "scripted:long.json",
+        "--no-plan",
+    ]
+    command += ["--max-tokens", "100000", "--output", "stream-json"]
+    process = subprocess.Popen(
+        command, cwd=task_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    decoded = 0
+    rows = []
+    for line in process.stdout:
+        rows.append(json.loads(line))
+        decoded += rows[-1]["type"] == "decoded" and rows[-1]["phase"] == "repair"
+        if decoded == 20:
+            process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert process.stderr
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.stdout.close()
+    assert (rows[-1]["type"], rows[-1]["status"], rows[-1]["exit_code"]) == ("done", "cancelled", 130)
+    assert (task_folder / "twice.py").read_text() == "# mine\n"
+    (record,) = session.sessions()
+    document = json.loads(record.trajectory.read_text())
+    assert document["extra"]["outcome"]["status"] == "cancelled"
+    assert len(document["steps"][-1]["metrics"]["completion_token_ids"]) >= 20
+
+
+def test_a_reader_that_goes_away_ends_the_run_in_order(task_folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "agent.cli",
+        "run",
+        "task.md",
+        "--model",
+        "scripted:wrong.json",
+        "--no-plan",
+    ]
+    process = subprocess.Popen(command, cwd=task_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() in (1, 130)
+    assert process.stderr
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert not (task_folder / "twice.py").exists()
+    (record,) = session.sessions()
+    assert json.loads(record.trajectory.read_text())["extra"]["complete"]
+
+
+def test_trajectories_and_undo(task_folder: Path) -> None:
+    (task_folder / "twice.py").write_text("X = 1\n")
+    assert run(task_folder, "good").returncode == 0
+    assert (task_folder / "twice.py").read_text() != "X = 1\n"
+    rows = json.loads(agent(task_folder, "trajectories", "list", "--json").stdout)
+    assert [(r["status"], r["task"]) for r in rows] == [("solved", "work")]
+    assert rows[0]["session_id"] in agent(task_folder, "trajectories", "list").stdout
+    shown = agent(task_folder, "trajectories", "show", "last").stdout
+    assert "return 2 * x" in shown
+    assert "\x1b" not in shown
+    exported = agent(task_folder, "trajectories", "export", "last", "--out", "t.json")
+    assert exported.returncode == 0
+    assert json.loads((task_folder / "t.json").read_text())["schema_version"] == "ATIF-v1.8"
+    assert agent(task_folder, "trajectories", "export", "last", "--out", "no/t.json").returncode == 2
+    assert "put back twice.py" in agent(task_folder, "undo").stdout
+    assert (task_folder / "twice.py").read_text() == "X = 1\n"
+    assert "nothing to put back" in agent(task_folder, "undo").stdout
