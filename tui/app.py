@@ -90,6 +90,7 @@ class TriheadApp(App[int], inherit_bindings=False):
         self._cancel: threading.Event | None = None
         self._progress: Progress | None = None
         self._model: ModelInfo | None = None
+        self._wanted = runner.settings.model
         self._state: State = "loading"
         self._quitting = False
         self._state_since = clock()
@@ -244,7 +245,7 @@ class TriheadApp(App[int], inherit_bindings=False):
     # What happens in threads
 
     def _load(self, name: str) -> None:
-        self.runner.settings = dataclasses.replace(self.runner.settings, model=name)
+        self._wanted = name
         self._show_state("loading")
         # A daemon: an import of torch cannot be interrupted, and leaving must not wait for it.
         threading.Thread(target=self._load_model, args=(name,), name="load", daemon=True).start()
@@ -299,7 +300,7 @@ class TriheadApp(App[int], inherit_bindings=False):
         if decoded:
             self.main.transcript.show_canvas()
         if self._state in ("running", "stopping", "loading"):
-            self._show_frame()
+            self._show_state(self._state)
             self.main.panel.show(self._progress)
 
     def _loaded(self, loaded: _Loaded) -> None:
@@ -339,7 +340,7 @@ class TriheadApp(App[int], inherit_bindings=False):
         settings, model, progress = self.runner.settings, self._model, self._progress
         self.main.info.info = Info(
             state=state,
-            model=settings.model,
+            model=self._wanted if state == "loading" or model is None else model.name,
             decode=settings.decode,
             device=f"{model.device} {model.precision}" if model else "",
             context=model.context if model else 0,
@@ -375,7 +376,7 @@ class TriheadApp(App[int], inherit_bindings=False):
 
 def run(
     *,
-    model: str,
+    model: str = "default",
     decode: Decode = "ar",
     workdir: Path | None = None,
     seed: int | None = None,

@@ -6,7 +6,6 @@ All methods that load or run block; the app calls them in worker threads. Heavy 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 import traceback
@@ -90,7 +89,6 @@ class Runner:
 
         loaded = load(model)
         self._model = loaded
-        self.settings = dataclasses.replace(self.settings, model=model)
         return loaded.info
 
     def run(self, text: str, cancel: threading.Event) -> Iterator[Event]:

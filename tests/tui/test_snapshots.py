@@ -1,0 +1,120 @@
+"""Pictures of the app at 80x24 and 120x40, drawn by the real loop; `--snapshot-update` renews them.
+
+What differs between runs is made the same (`SteadyRunner`), the work folder has a fixed name and the clock
+stands still. The pictures hold text and colours, no fonts, so that they do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui.conftest import (
+    PLAN,
+    RIGHT,
+    SCAFFOLD,
+    TASK,
+    WRONG,
+    HeldRunner,
+    SteadyRunner,
+    finished,
+    ready,
+    send,
+    shown,
+    state,
+    until,
+)
+from tui.app import TriheadApp
+
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+MakeApp = Callable[..., TriheadApp]
+
+
+class SnapCompare(Protocol):
+    def __call__(
+        self,
+        app: TriheadApp,
+        *,
+        terminal_size: tuple[int, int],
+        run_before: Callable[[Pilot[int]], Awaitable[None]],
+    ) -> bool: ...
+
+
+@pytest.fixture
+def make_steady(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
+    def make(*replies: str, **settings: object) -> TriheadApp:
+        app = make_app(*replies, **{"runner": SteadyRunner, **settings})
+        app._clock = lambda: 100.0
+        app._state_since = 100.0
+        return app
+
+    # The cursor and the folder's name are the only things on the screen that the runner does not make.
+    monkeypatch.setattr("tui.widgets.prompt.PromptArea._toggle_cursor_blink_visible", lambda area: None)
+    monkeypatch.setattr("tui.widgets.info.home_path", lambda path: f"~/{Path(path).name}")
+    return make
+
+
+async def run_task(pilot: Pilot[int]) -> None:
+    await ready(pilot)
+    await send(pilot, TASK)
+    await finished(pilot)
+
+
+@SIZES
+def test_ready(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(make_steady(), terminal_size=size, run_before=ready)
+
+
+@SIZES
+def test_repaired_and_solved(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
+    app = make_steady(PLAN, SCAFFOLD, WRONG, RIGHT)
+    assert snap_compare(app, terminal_size=size, run_before=run_task)
+
+
+@SIZES
+def test_denoising(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
+    """A diffusion decode, stopped in the middle of a block: tokens out of order between masked cells."""
+    app = make_steady(PLAN, SCAFFOLD, RIGHT, decode="diffusion", runner=HeldRunner)
+
+    async def until_held(pilot: Pilot[int]) -> None:
+        await ready(pilot)
+        await send(pilot, TASK)
+        await until(pilot, lambda: "step 9" in shown(pilot))
+
+    assert snap_compare(app, terminal_size=size, run_before=until_held)
+
+
+@SIZES
+def test_help(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
+    async def open_help(pilot: Pilot[int]) -> None:
+        await ready(pilot)
+        await pilot.press("f1")
+
+    assert snap_compare(make_steady(), terminal_size=size, run_before=open_help)
+
+
+@SIZES
+def test_no_model(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
+    async def failed(pilot: Pilot[int]) -> None:
+        await until(pilot, lambda: state(pilot) == "error")
+        await pilot.press("slash")
+
+    assert snap_compare(make_steady(model="qwen2.5-coder-0.5b"), terminal_size=size, run_before=failed)
+
+
+def test_light_theme(snap_compare: SnapCompare, make_steady: MakeApp) -> None:
+    app = make_steady(PLAN, SCAFFOLD, RIGHT)
+    app.theme = "trihead-light"
+    assert snap_compare(app, terminal_size=(120, 40), run_before=run_task)
+
+
+def test_no_colour(snap_compare: SnapCompare, make_steady: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR: every state is told by a sign or a word."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(
+        make_steady(PLAN, SCAFFOLD, WRONG, RIGHT), terminal_size=(80, 24), run_before=run_task
+    )
