@@ -204,11 +204,11 @@ class Layer(nn.Module):
         B, T, _ = x_BTD.shape
         H, G, K = self.heads, self.kv_heads, self.head_dim
         qkv = self.qkv(self.input_norm(x_BTD), route).view(B, T, H + 2 * G, K)
-        q, k, v = torch.split(qkv, [H, G, G], dim=2)
+        qk, v = torch.split(qkv, [H + G, G], dim=2)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        q_BHTK, k_BGTK = rotate(q.transpose(1, 2), turn), rotate(k.transpose(1, 2), turn)
-        o_BHTK = attend(q_BHTK, k_BGTK, v.transpose(1, 2))
+            qk = torch.cat((self.q_norm(qk[:, :, :H]), self.k_norm(qk[:, :, H:])), dim=2)
+        q, k = torch.split(rotate(qk, turn), [H, G], dim=2)
+        o_BHTK = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         x_BTD = x_BTD + self.o(o_BHTK.transpose(1, 2).reshape(B, T, H * K), route)
         out: torch.Tensor = x_BTD + self.mlp(self.post_norm(x_BTD), route)
         return out

@@ -49,14 +49,14 @@ def rope_table(head_dim: int, theta: float, yarn: Yarn | None) -> tuple[torch.Te
 
 
 def rotation(inverse: torch.Tensor, scale: float, positions_BT: torch.Tensor, dtype: torch.dtype) -> Rotation:
-    """cos and sin [B, 1, T, head_dim] of position ids [B, T]."""
+    """cos and sin [B, T, 1, head_dim] of position ids [B, T]."""
     angle_BTK = positions_BT[..., None].float() * inverse
     angle_BTK = torch.cat((angle_BTK, angle_BTK), dim=-1)
     cos, sin = angle_BTK.cos() * scale, angle_BTK.sin() * scale
-    return cos.to(dtype)[:, None], sin.to(dtype)[:, None]
+    return cos.to(dtype)[:, :, None], sin.to(dtype)[:, :, None]
 
 
-def rotate(x_BHTK: torch.Tensor, turn: Rotation) -> torch.Tensor:
+def rotate(x_BTHK: torch.Tensor, turn: Rotation) -> torch.Tensor:
     cos, sin = turn
-    first, second = x_BHTK.chunk(2, dim=-1)
-    return x_BHTK * cos + torch.cat((-second, first), dim=-1) * sin
+    first, second = x_BTHK.chunk(2, dim=-1)
+    return x_BTHK * cos + torch.cat((-second, first), dim=-1) * sin

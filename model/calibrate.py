@@ -1,0 +1,109 @@
+"""What this device is good at, measured once and cached in the data folder (calibration/*.json).
+
+`cpu_precision`: bf16, fp32 or mixed weights. CPUs with bf16 units are fastest in bf16 throughout; those
+without are fast at bf16 matrix-vector products (half the bytes) and slow at bf16 matrix-matrix products.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from model import store
+from model.packed import Packed, supported
+
+if TYPE_CHECKING:
+    from model.engine import Precision
+
+FORMAT = 1
+# Below this many parameters a calibration costs more than it saves.
+_SMALL = 50_000_000
+
+
+def fingerprint(device: torch.device) -> str:
+    """What a measurement depends on: the chip, its threads, torch."""
+    if device.type == "cuda":
+        chip = torch.cuda.get_device_name(device)
+    else:
+        chip = f"{_cpu_name()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+    return f"{chip}, torch {torch.__version__}"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    wanted = ("model name", "cpu family", "model\t")
+    return " ".join(line.partition(":")[2].strip() for line in lines[:10] if line.startswith(wanted))
+
+
+def cached(key: str, measure: Callable[[], Any]) -> Any:
+    """The stored result of `key`, else that of `measure`, stored. A cache that cannot be written is no
+    error.
+    """
+    path = store.home() / "calibration" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    try:
+        found = json.loads(path.read_text())
+        if found.get("format") == FORMAT and found.get("key") == key:
+            return found["result"]
+    except (OSError, ValueError, AttributeError):
+        pass
+    result = measure()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = path.with_suffix(f".{os.getpid()}")
+        work.write_text(json.dumps({"format": FORMAT, "key": key, "result": result}, indent=1) + "\n")
+        work.replace(path)
+    except OSError:
+        pass
+    return result
+
+
+def median_ms(run: Callable[[], Any], repeats: int = 7) -> float:
+    run()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return sorted(times)[repeats // 2] * 1e3
+
+
+def cpu_precision(folder: Path) -> Precision:
+    """The precision this CPU decodes fastest in; fp32 for small models, where it makes no difference."""
+    size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
+    if size < 2 * _SMALL:
+        return "fp32"
+    result: Precision = cached(f"precision of {fingerprint(torch.device('cpu'))}", _measure_precision)
+    return result
+
+
+def _through(weights: Sequence[Packed], x: torch.Tensor) -> None:
+    for weight in weights:
+        weight(x)
+
+
+def _measure_precision() -> Precision:
+    if not supported():
+        return "fp32"
+    speed: dict[tuple[str, int], float] = {}
+    # Together larger than the caches, as a model's weights are.
+    shapes = [(9728, 896)] * 8
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        weights = [Packed(torch.randn(shape).to(dtype)) for shape in shapes]
+        for rows in (1, 32):
+            x = torch.randn(rows, 896).to(dtype)
+            speed[name, rows] = median_ms(partial(_through, weights, x))
+    if speed["bf16", 1] >= speed["fp32", 1]:
+        return "fp32"
+    return "bf16" if speed["bf16", 32] <= speed["fp32", 32] else "mixed"

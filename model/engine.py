@@ -1,0 +1,197 @@
+"""`Engine`: a base from a folder, its heads, and every way to decode with them (model.request.Model).
+
+    engine = Engine(folder, name="qwen2.5-coder-0.5b", device="cpu", heads=None)
+    for step in engine.generate(GenerateRequest(prompt="def add(a, b):", decode="ar")):
+        print(step.text, end="")
+
+Precision on a CPU is what this machine is fastest at (model.calibrate), unless `precision` says otherwise. A
+prompt that starts like the last one reuses its cache; that changes no bit of the answer (model.kvcache).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from model import ar
+from model.base import Base
+from model.checkpoint import base_sha256
+from model.errors import ContextOverflowError, RequestError
+from model.heads import HeadSet
+from model.kvcache import KVCache
+from model.packed import pack, supported
+from model.request import Decode, GenerateRequest, ModelInfo, Step
+from model.runner import Runner
+from model.session import Session
+from model.tokenizer import Tokenizer
+
+Precision = Literal["bf16", "fp32", "mixed"]
+DTYPE = {"bf16": torch.bfloat16, "fp32": torch.float32, "mixed": torch.bfloat16}
+
+
+class Engine:
+    """precision: of weights and cache. `mixed` keeps the weights twice: bf16 for passes of one token, fp32 to
+    read prompts (and for every pass with drafts), for CPUs without bf16 units.
+
+    Raises WeightsError for a folder or heads that cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        name: str,
+        device: str = "cpu",
+        heads: Path | str | None = None,
+        context: int | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        self.folder, self.name = Path(folder), name
+        self.tokenizer = Tokenizer(self.folder)
+        self.device = torch.device(_resolve(device))
+        self.precision: Precision = precision or self._default_precision()
+        self.base = self._load(DTYPE[self.precision], context)
+        self.context = min(context or self.base.config.context, self.base.config.context)
+        self.base_sha256 = base_sha256(self.folder)
+        self.heads = None if heads is None else self._mount(self.base, Path(heads))
+        wide = self._load(torch.float32, context) if self.precision == "mixed" else None
+        if wide is not None and heads is not None:
+            self._mount(wide, Path(heads))
+        for base in (self.base, wide):
+            if base is not None and self.device.type == "cpu" and supported():
+                pack(base)
+        self.runner = Runner(self.base, self.heads, prompt_base=wide)
+        self._wide = Runner(wide, self.heads) if wide is not None else self.runner
+        self._last: tuple[list[int], KVCache] | None = None
+
+    def _default_precision(self) -> Precision:
+        if self.device.type != "cpu":
+            return "bf16"
+        from model.calibrate import cpu_precision
+
+        return cpu_precision(self.folder)
+
+    def _load(self, dtype: torch.dtype, context: int | None) -> Base:
+        return Base.load(self.folder, dtype=dtype, device=self.device, context=context)
+
+    def _mount(self, base: Base, folder: Path) -> HeadSet:
+        return HeadSet.load(
+            folder, base, base_sha256=self.base_sha256, tokenizer_sha256=self.tokenizer.sha256
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo(
+            name=self.name,
+            family=self.base.config.family,
+            context=self.context,
+            device=str(self.device),
+            precision=self.precision,
+            base_sha256=self.base_sha256,
+            tokenizer_sha256=self.tokenizer.sha256,
+            heads_sha256=self.heads.sha256 if self.heads is not None else "",
+        )
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenizer.encode(text))
+
+    def encode(self, request: GenerateRequest) -> list[int]:
+        """Prompt ids of a request. Raises RequestError unless it has exactly one kind of prompt, not
+        empty.
+        """
+        given = [bool(request.messages), request.prompt is not None, request.prompt_ids is not None]
+        if sum(given) != 1:
+            raise RequestError("give exactly one of messages, prompt and prompt_ids")
+        if request.messages:
+            ids = self.tokenizer.render_chat(request.messages)
+        elif request.prompt is not None:
+            ids = self.tokenizer.encode(request.prompt)
+        else:
+            ids = list(request.prompt_ids or ())
+        if not ids:
+            raise RequestError("the prompt is empty: give at least one token")
+        if not all(0 <= token < self.tokenizer.vocab_size for token in ids):
+            raise RequestError(f"prompt_ids must be tokens, 0 to {self.tokenizer.vocab_size - 1}")
+        return ids
+
+    def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
+        """Errors are raised here, before the first pass; the steps come as the iterator is drawn."""
+        prompt = self.encode(request)
+        _check(request)
+        if len(prompt) + request.max_tokens > self.context:
+            raise ContextOverflowError(
+                f"{len(prompt)} prompt tokens and max_tokens {request.max_tokens} exceed the context of "
+                f"{self.context}: shorten the prompt, lower max_tokens, or load with a longer context"
+            )
+        mode = self._mode(request)
+        return self._steps(request, prompt, mode, cancel)
+
+    def _mode(self, request: GenerateRequest) -> Decode:
+        return request.decode
+
+    def _steps(
+        self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
+    ) -> Iterator[Step]:
+        session = Session(request, prompt, self.tokenizer, model=self.name, decode=mode, cancel=cancel)
+        if request.max_tokens == 0:
+            session.finish = "length"
+            yield session.step(forwards=0)
+            return
+        runner = self.runner
+        cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
+        try:
+            runner.prefill(cache, prompt[cache.length[0] : -1])
+            session.prefilled()
+            yield from ar.decode(runner, cache, session)
+        finally:
+            self._last = ([*prompt, *session.ids], cache)
+
+    def _cache(self, runner: Runner, prompt: list[int], capacity: int) -> KVCache:
+        """A cache that holds as much of the prompt (without its last token) as the last answer left."""
+        if self._last is not None:
+            known, cache = self._last
+            self._last = None
+            if cache.dtype == runner.base.dtype:
+                shared = _common(known[: cache.length[0]], prompt[:-1])
+                if cache.keys.shape[3] >= capacity:
+                    cache.truncate(shared)
+                    return cache
+        return runner.cache(capacity)
+
+
+def _common(one: list[int], two: list[int]) -> int:
+    """Length of the common start."""
+    size = min(len(one), len(two))
+    return next((i for i in range(size) if one[i] != two[i]), size)
+
+
+def _check(request: GenerateRequest) -> None:
+    if request.max_tokens < 0:
+        raise RequestError(f"max_tokens is {request.max_tokens}; it must be 0 or more")
+    if request.temperature < 0:
+        raise RequestError(f"temperature is {request.temperature}; it must be 0 or more")
+    if not 0 < request.top_p <= 1:
+        raise RequestError(f"top_p is {request.top_p}; it must be above 0 and at most 1")
+    if any(not stop for stop in request.stop):
+        raise RequestError("a stop string is empty: leave it out")
+    if request.block is not None and request.block < 2:
+        raise RequestError(f"block is {request.block}; a block is 2 tokens or more")
+    if request.threshold is not None and not 0 < request.threshold <= 1:
+        raise RequestError(f"threshold is {request.threshold}; it must be above 0 and at most 1")
+
+
+def _resolve(device: str) -> str:
+    """`auto` is a GPU when there is one. Raises RequestError for a device that is not here."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise RequestError(f"{device!r} is no device: use auto, cpu, cuda or cuda:1") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise RequestError("there is no CUDA device here: use --device cpu")
+    return device

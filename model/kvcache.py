@@ -1,0 +1,158 @@
+"""The KV cache that all heads share, and attention over it.
+
+A row holds the keys and values of its committed (CLEAN) tokens in slots 0..length-1, slot = position. A pass
+writes its tokens' keys and values behind them, attends, and then `keep(n)` makes the first n of the pass
+permanent; what was not kept (drafts, rejected tokens) is overwritten by the next pass. So truncating is
+setting a length, and a pass may hold CLEAN tokens, draft blocks and a length query at once.
+
+Exactness on a CPU: keys are padded to whole blocks (512 in float32, 128 in bfloat16) and query rows to
+multiples of 8, so that a query's output has the same bits whatever else is in the pass and however long the
+cache is (tests/model/test_exact.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional as F
+
+from model.base import Attend, BaseConfig
+from model.errors import ContextOverflowError
+from model.roles import Role, Tokens, visible
+
+_ROWS = 8
+
+
+class KVCache:
+    """keys, values: one [B, G, slots, K] a layer. length: committed tokens of each row."""
+
+    def __init__(
+        self,
+        config: BaseConfig,
+        rows: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.block = 512 if dtype == torch.float32 else 128
+        self.config, self.capacity = config, capacity
+        slots = -(-capacity // self.block) * self.block
+        shape = (config.layers, rows, config.kv_heads, slots, config.head_dim)
+        # Zeros, not empty: padding takes part in matmuls with weight 0, and 0 * NaN is NaN.
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.length = [0] * rows
+
+    @property
+    def rows(self) -> int:
+        return len(self.length)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.keys.dtype
+
+    def truncate(self, length: int, row: int = 0) -> None:
+        """Forget everything from position `length` on."""
+        self.length[row] = min(self.length[row], length)
+
+    def keep(self, count: int, row: int = 0) -> None:
+        """Make the first `count` tokens of the last pass permanent."""
+        self.length[row] += count
+
+    def fork(self, rows: int) -> KVCache:
+        """Copies of row 0, for several answers to one prompt."""
+        twin = object.__new__(KVCache)
+        twin.config, twin.capacity, twin.block = self.config, self.capacity, self.block
+        twin.keys = self.keys[:, :1].repeat(1, rows, 1, 1, 1)
+        twin.values = self.values[:, :1].repeat(1, rows, 1, 1, 1)
+        twin.length = [self.length[0]] * rows
+        return twin
+
+    def attention(self, tokens: Tokens) -> CachedAttention:
+        """Attention for one pass of [B, T] tokens. Raises ContextOverflowError when they do not fit."""
+        T = tokens.position.shape[1]
+        if max(self.length) + T > self.keys.shape[3]:
+            raise ContextOverflowError(
+                f"{max(self.length)} tokens and a pass of {T} exceed the cache of {self.capacity}"
+            )
+        return CachedAttention(self, tokens)
+
+
+class CachedAttention:
+    """The attention of one pass (model.base.Attention)."""
+
+    def __init__(self, cache: KVCache, tokens: Tokens) -> None:
+        B, T = tokens.position.shape
+        self._cache, self._starts, self._width = cache, list(cache.length), T
+        block = cache.block
+        self._span = min(-(-(max(cache.length) + T) // block) * block, cache.keys.shape[3])
+        repeat = cache.config.heads // cache.config.kv_heads
+        self._pad = -(repeat * T) % _ROWS
+        mask_BTS = visible(tokens, self._keys(tokens))
+        mask = mask_BTS.repeat(1, repeat, 1)
+        if self._pad:
+            mask = torch.cat((mask, mask.new_ones(B, self._pad, self._span)), 1)
+        self._mask = mask[:, None]
+
+    def _keys(self, tokens: Tokens) -> Tokens:
+        """What the slots hold: committed tokens, then this pass, then nothing."""
+        B, _ = tokens.position.shape
+        slot = torch.arange(self._span, device=tokens.position.device).expand(B, -1)
+        lengths = torch.tensor(self._starts, device=slot.device)[:, None]
+        none = torch.full_like(slot, -1)
+        clean = torch.where(slot < lengths, int(Role.CLEAN), none)
+        keys = Tokens(clean, slot.clone(), torch.zeros_like(slot), torch.zeros_like(slot))
+        for name in ("role", "position", "block", "begin"):
+            field, new = getattr(keys, name), getattr(tokens, name)
+            for row, start in enumerate(self._starts):
+                field[row, start : start + self._width] = new[row]
+        return keys
+
+    def layer(self, index: int) -> Attend:
+        keys, values = self._cache.keys[index], self._cache.values[index]
+
+        def attend(q_BHTK: torch.Tensor, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> torch.Tensor:
+            B, H, T, K = q_BHTK.shape
+            G = k_BGTK.shape[1]
+            for row, start in enumerate(self._starts):
+                keys[row, :, start : start + T] = k_BGTK[row]
+                values[row, :, start : start + T] = v_BGTK[row]
+            # The queries that share a key head are its rows: keys are read once, not once a query head.
+            q = q_BHTK.reshape(B, G, (H // G) * T, K)
+            if self._pad:
+                q = F.pad(q, (0, 0, 0, self._pad))
+            k, v = keys[:, :, : self._span], values[:, :, : self._span]
+            o = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
+            return o[:, :, : (H // G) * T].reshape(B, H, T, K)
+
+        return attend
+
+
+def draft_tokens(start: int, width: int, block: int, device: torch.device | str = "cpu") -> Tokens:
+    """A DRAFT block of `width` tokens at positions start.. (one row); `block` is its id, at least 1."""
+    position = torch.arange(start, start + width, device=device)[None]
+    return Tokens(
+        torch.full_like(position, int(Role.DRAFT)),
+        position,
+        torch.full_like(position, block),
+        torch.full_like(position, start),
+    )
+
+
+def clean_tokens(start: int, width: int, device: torch.device | str = "cpu") -> Tokens:
+    """CLEAN tokens at positions start.. (one row)."""
+    return Tokens.clean(torch.arange(start, start + width, device=device)[None])
+
+
+def length_token(position: int, device: torch.device | str = "cpu") -> Tokens:
+    """The LENGTH query after a prompt whose last token is at `position`."""
+    at = torch.tensor([[position]], device=device)
+    return Tokens(torch.full_like(at, int(Role.LENGTH)), at, torch.zeros_like(at), torch.zeros_like(at))
+
+
+def pack_tokens(parts: Sequence[Tokens]) -> Tokens:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.cat(part)
+    return whole

@@ -1,0 +1,83 @@
+"""From logits to a token. Greedy, or with temperature and top-p, seeded by (seed, position).
+
+The noise of a position is a pure function of (seed, position, token id): a token is the arg max of
+log p + Gumbel noise, which is a sample of p (Gumbel 1954). So a sampled answer depends neither on the
+batch, nor on the mode, nor on how many tokens a pass commits: `verified` accepts a draft exactly when it is
+the token that `ar` would have sampled with this seed. That is a coupling of draft and target by common
+noise (Daliri et al. 2024, arXiv 2408.07978): it keeps the distribution of `ar` as rejection sampling does,
+and the very tokens as well.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from model.errors import NumericsError
+
+_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64
+_MIX1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
+_MIX2 = -7723592293110705685  # 0x94D049BB133111EB
+
+
+def _shift(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """Logical right shift of int64."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: torch.Tensor) -> torch.Tensor:
+    """The splitmix64 finaliser (Steele, Lea, Flood 2014): 64 well-mixed bits of 64 bits."""
+    x = (x ^ _shift(x, 30)) * _MIX1
+    x = (x ^ _shift(x, 27)) * _MIX2
+    return x ^ _shift(x, 31)
+
+
+def gumbel(seed: int, positions_N: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Gumbel noise [N, V'] in float32 for absolute positions [N] and token ids [V'] or [N, V'], on any
+    device.
+    """
+    key = torch.tensor(seed, dtype=torch.int64, device=positions_N.device)
+    key_N1 = _mix(_mix(key * _GOLDEN + 1) + positions_N * _GOLDEN)[:, None]
+    bits = _shift(_mix(key_N1 + (ids + 1) * _GOLDEN), 41)
+    uniform = (bits.to(torch.float32) + 0.5) * 2.0**-23
+    return -torch.log(-torch.log(uniform))
+
+
+def check(logits: torch.Tensor) -> None:
+    """Raises NumericsError for NaN, or when nothing is finite."""
+    top = logits.amax(-1)
+    if not bool(torch.isfinite(top).all()):
+        raise NumericsError(
+            "the logits are NaN or infinite: the weights or heads are damaged, pull them again"
+        )
+
+
+def keep_top_p(logits_NV: torch.Tensor, top_p: float) -> torch.Tensor:
+    """-inf outside the smallest set of tokens whose probability reaches top_p; the first is always kept."""
+    if top_p >= 1.0:
+        return logits_NV
+    ordered, index = torch.sort(logits_NV, dim=-1, descending=True, stable=True)
+    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
+    cut = torch.where(before < top_p, ordered, float("-inf"))
+    return torch.full_like(logits_NV, float("-inf")).scatter(-1, index, cut)
+
+
+def pick(
+    logits_NV: torch.Tensor,
+    positions_N: torch.Tensor,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> torch.Tensor:
+    """The token [N] of each row. positions: absolute positions of the tokens to be chosen."""
+    if temperature <= 0:
+        return logits_NV.argmax(-1)
+    scaled = keep_top_p(logits_NV.float() / temperature, top_p)
+    ids = torch.arange(logits_NV.shape[-1], device=logits_NV.device)
+    return (scaled + gumbel(seed, positions_N, ids)).argmax(-1)
+
+
+def logprob(logits_NV: torch.Tensor, ids_N: torch.Tensor) -> torch.Tensor:
+    """log p [N] of the chosen tokens at temperature 1, in float32."""
+    wide = logits_NV.float()
+    return wide.gather(-1, ids_N[:, None])[:, 0] - wide.logsumexp(-1)
