@@ -25,10 +25,11 @@ class StopText:
         if self.stopped:
             return ""
         self._held += text
-        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        # The stop string that is complete first counts, so that the cut does not depend on the pieces.
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True
-            safe, self._held = self._held[: min(found)], ""
+            safe, self._held = self._held[: min(found)[1]], ""
             return safe
         keep = max((self._overlap(stop) for stop in self._stops), default=0)
         cut = len(self._held) - keep

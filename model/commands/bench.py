@@ -67,9 +67,7 @@ def bench(
         }
         click.echo(json.dumps(result))
         return
-    click.echo(
-        f"{machine['cpu']}, {machine['threads']} threads, {machine['gpu'] or 'no GPU'}, torch {machine['torch']}"
-    )
+    click.echo(", ".join(str(machine[key] or "no GPU") for key in ("cpu", "gpu", "torch", "date")))
     _print(rows)
 
 
