@@ -1,7 +1,7 @@
 """What a benchmark is: tasks, how to ask, how to read the answer, how to judge it; and the registry of them.
 
-A benchmark is one small module in `evals.benchmarks` with a subclass of `Benchmark`. To add one, write the class and
-name it in `REGISTRY`; `evals run NAME` then works, with resume, statistics, comparison and reports.
+A benchmark is one small module in `evals.benchmarks` with a subclass of `Benchmark`. To add one, write the
+class and name it in `REGISTRY`; `evals run NAME` then works, with resume, statistics, comparison and reports.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Task:
 class Outcome:
     """The result of one group of tests (`base`, `plus`) for one solution.
 
-    failed: indices of the tests that did not pass, the first 32. detail: one untrusted line about the first failure.
+    failed: indices of the tests that did not pass, the first 32. detail: one untrusted line about the first
+    failure.
     """
 
     status: Status
@@ -65,7 +66,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Both groups. `plus` is None where the benchmark has one group of tests; it counts only together with `base`."""
+    """Both groups. `plus` is None where the benchmark has one group of tests; it counts only together with
+    `base`.
+    """
 
     base: Outcome
     plus: Outcome | None = None
@@ -81,7 +84,9 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a model did for one sample: its last answer, the program taken from it, and the cost of all its turns."""
+    """What a model did for one sample: its last answer, the program taken from it, and the cost of all its
+    turns.
+    """
 
     raw: str
     solution: str
@@ -118,9 +123,13 @@ class Benchmark(ABC):
         """Judge a solution. Raises InfrastructureError only when no verdict of any kind is possible."""
 
     def attempt(self, task: Task, generate: Generate, request: GenerateRequest, judge: Judge) -> Attempt:
-        """Ask once. Benchmarks with several turns override this; `request` carries the settings of the run."""
+        """Ask once. Benchmarks with several turns override this; `request` carries the run's settings."""
         generation = generate(request)
         return Attempt(generation.text, self.extract(task, generation.text), (generation,))
+
+    def problem(self) -> str:
+        """Why it cannot run here without more help (data to fetch), in one line; '' when it can."""
+        return ""
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -155,7 +164,7 @@ def names() -> list[str]:
 
 
 def open_benchmark(name: str, data: Path | None = None) -> Benchmark:
-    """The benchmark called `name`; `data` is its file where it is not at the usual place. Raises UsageError."""
+    """The benchmark called `name`; `data` is its file when not at the usual place. Raises UsageError."""
     if name not in REGISTRY:
         from difflib import get_close_matches
 

@@ -1,17 +1,20 @@
 """Accuracy against parallelism: a curve over settings, and its area as d3LLM defines it (AUP).
 
-AUP (accuracy under parallelism; d3LLM, arXiv 2601.07568, `AUP_leaderboard`): sort the points by parallelism rho (tokens
-per forward), with accuracy y in percent. Points more than 5 points below the first are left out. Then
+AUP (accuracy under parallelism; d3LLM, arXiv 2601.07568, `AUP_leaderboard`): sort the points by parallelism
+rho (tokens per forward), with accuracy y in percent. Points more than 5 points below the first are left out.
+Then
 
     AUP = rho_1 y_1 + sum over i > 1 of (rho_i - rho_{i-1}) (y_i W(y_i) + y_{i-1} W(y_{i-1})) / 2
     W(y) = min(exp(-alpha (1 - y / y_max)), 1),  alpha = 3
 
-y_max is the best accuracy over all methods compared; here the curve's own best unless another is given. The reference
-code refuses a curve whose last point is more than 5 points down; we leave such points out, as its filter does.
+y_max is the best accuracy over all methods compared; here the curve's own best unless another is given. The
+reference code refuses a curve whose last point is more than 5 points down; we leave such points out, as its
+filter does.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -47,7 +50,7 @@ def aup(
     kept = [p for p in ordered if p.accuracy >= ordered[0].accuracy - max_drop]
     top = max(p.accuracy for p in kept) if best is None else best
     area = kept[0].rho * kept[0].accuracy
-    for before, after in zip(kept, kept[1:], strict=False):
+    for before, after in itertools.pairwise(kept):
         height = after.accuracy * weight(after.accuracy, top, alpha) + before.accuracy * weight(
             before.accuracy, top, alpha
         )

@@ -1,7 +1,7 @@
 """Find and read EvalPlus's data files. They are never part of this project.
 
-Order: the file given (`--data`), `HUMANEVAL_OVERRIDE_PATH` / `MBPP_OVERRIDE_PATH` as evalplus reads them, evalplus's
-own cache, evalplus's downloader. Files are `.jsonl` or `.jsonl.gz`.
+Order: the file given (`--data`), `HUMANEVAL_OVERRIDE_PATH` / `MBPP_OVERRIDE_PATH` as evalplus reads them,
+evalplus's own cache, evalplus's downloader. Files are `.jsonl` or `.jsonl.gz`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Dataset = Literal["humaneval", "mbpp"]
 _VARIABLE = {"humaneval": "HUMANEVAL_OVERRIDE_PATH", "mbpp": "MBPP_OVERRIDE_PATH"}
 _FILE = {"humaneval": "HumanEvalPlus", "mbpp": "MbppPlus"}
 _VERSION = {"humaneval": "v0.1.10", "mbpp": "v0.2.0"}
-_REQUIRED = {
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "task_id": str,
     "prompt": str,
     "entry_point": str,
@@ -33,17 +33,19 @@ _REQUIRED = {
 }
 
 
-def find(dataset: Dataset, *, mini: bool, data: Path | None) -> Path:
-    """The file to read. Raises DataError when there is none and none can be fetched."""
+def find(dataset: Dataset, *, mini: bool, data: Path | None, fetch: bool = True) -> Path:
+    """The file to read. Raises DataError when there is none and none can (or, without `fetch`, may) be
+    fetched.
+    """
     given = data or (Path(os.environ[_VARIABLE[dataset]]) if os.environ.get(_VARIABLE[dataset]) else None)
     if given is not None:
         if not given.is_file():
             raise DataError(f"{given}: no such file (given by {'--data' if data else _VARIABLE[dataset]})")
         return given
-    return _evalplus_file(dataset, mini)
+    return _evalplus_file(dataset, mini, fetch)
 
 
-def _evalplus_file(dataset: Dataset, mini: bool) -> Path:
+def _evalplus_file(dataset: Dataset, mini: bool, fetch: bool) -> Path:
     import platformdirs
 
     name = f"{_FILE[dataset]}{'-Mini' if mini else ''}"
@@ -51,6 +53,8 @@ def _evalplus_file(dataset: Dataset, mini: bool) -> Path:
     if cached.is_file():
         return cached
     how = f"give the file with --data {name}.jsonl.gz or in {_VARIABLE[dataset]}"
+    if not fetch:
+        raise DataError(f"{name} is not on this machine; evalplus fetches it at the first run, or {how}")
     try:
         from evalplus.data import get_human_eval_plus, get_mbpp_plus
     except ImportError:
@@ -101,9 +105,8 @@ def _check(row: Any, prefix: str, where: str, dataset: Dataset) -> None:
         if row.get(key) == {}:
             row[key] = []
         if not isinstance(row.get(key), kind):
-            raise DataError(
-                f"{where}: {key} is missing or of the wrong type; {_FILE[dataset]} {_VERSION[dataset]} is expected"
-            )
+            expected = f"{_FILE[dataset]} {_VERSION[dataset]} is expected"
+            raise DataError(f"{where}: {key} is missing or of the wrong type; {expected}")
     if not row["task_id"].startswith(prefix):
         raise DataError(
             f"{where}: task {row['task_id']!r} is not of {_FILE[dataset]}; this is another dataset"

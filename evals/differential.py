@@ -1,4 +1,6 @@
-"""Judge a solution by its outputs on many inputs, against those of the reference (EvalPlus's base and plus tests)."""
+"""Judge a solution by its outputs on many inputs, against those of the reference (EvalPlus's base and plus
+tests).
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def _compare_values(
     flags: list[bool | None],
     reference_s: float,
 ) -> dict[int, str]:
-    """Settle inputs whose digests differ: floats, sets, special oracles, or simply wrong. Fills `flags` in place."""
+    """Settle inputs whose digests differ: floats, sets, special oracles, or simply wrong. Fills `flags` in
+    place.
+    """
     problems: dict[int, str] = {}
     asked = list(doubtful[:MAX_COMPARED])
     for index in doubtful[MAX_COMPARED:]:

@@ -1,8 +1,9 @@
 """Expected outputs, found by running a task's reference solution once in a sandbox and kept as digests.
 
-The store holds one small JSON file a task, named by a hash of all that decides the outputs (reference, inputs, runner,
-Python version): no pickle, nothing to invalidate. A digest is enough for the common case, where a right output equals
-the reference's; where it differs, the values themselves are computed again and compared by `evals.oracles`.
+The store holds one small JSON file a task, named by a hash of all that decides the outputs (reference,
+inputs, runner, Python version): no pickle, nothing to invalidate. A digest is enough for the common case,
+where a right output equals the reference's; where it differs, the values themselves are computed again and
+compared by `evals.oracles`.
 """
 
 from __future__ import annotations

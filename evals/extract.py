@@ -1,9 +1,9 @@
 """Take the program out of an answer, in bounded time: the code fence first, then the syntax tree.
 
-`evalplus.sanitize` tries every range of lines, which is cubic (800 short lines did not finish in eight minutes).
-Here the text is cut at 64 KiB and parsed at most `MAX_PARSES` times. What is kept follows sanitize: imports, and the
-definitions and assignments that the entry point reaches; statements that run code on import are dropped. Where a
-name is defined twice both stay, as Python means it (sanitize keeps the first).
+`evalplus.sanitize` tries every range of lines, which is cubic (800 short lines did not finish in eight
+minutes). Here the text is cut at 64 KiB and parsed at most `MAX_PARSES` times. What is kept follows sanitize:
+imports, and the definitions and assignments that the entry point reaches; statements that run code on import
+are dropped. Where a name is defined twice both stay, as Python means it (sanitize keeps the first).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def extract(text: str, entry: str, *, in_fence: bool = False) -> str:
 
 
 def _candidates(text: str, in_fence: bool) -> list[str]:
-    """Pieces of the text that may be code, likeliest first: fenced blocks, then what follows the first code-like line."""
+    """Pieces of the text that may be code, likeliest first: fenced blocks, then what follows the first
+    code-like line.
+    """
     pieces = _FENCE.split(text)
     fences = [m.group() for m in _FENCE.finditer(text)]
     inside: list[str] = []
@@ -70,7 +72,9 @@ def _parse(code: str) -> ast.Module | int:
 
 
 def _parse_prefix(code: str, budget: int) -> tuple[ast.Module | None, str, int]:
-    """Parse `code`, dropping prose before it and the unfinished or broken end; (tree, what was kept, parses used)."""
+    """Parse `code`, dropping prose before it and the unfinished or broken end; (tree, what was kept, parses
+    used).
+    """
     used = 0
     while budget > used and code.strip():
         found = _parse(code)

@@ -35,9 +35,11 @@ class Judge:
         verdict = self._checker.check(request)
         return verdict if verdict.rewardable else self._checker.check(request)
 
-    def test_source(self, code: str, entry: str, test: str, limits: Limits = TEST_LIMITS) -> Verdict:
-        """Run `test`'s `check(candidate)` in a process apart from the candidate."""
-        return self.check(TestSourceCheck(code, entry, test, limits=limits))
+    def test_source(self, code: str, entry: str, test: str, prelude: str = "") -> Verdict:
+        """Run `test`'s `check(candidate)` in a process apart from the candidate. `prelude` runs before it
+        there.
+        """
+        return self.check(TestSourceCheck(code, entry, test, prelude=prelude, limits=TEST_LIMITS))
 
     def execute(self, source: str, stdin: bytes, limits: Limits) -> ExecResult:
         """Run a Python program in a warm sandbox and return its bytes."""

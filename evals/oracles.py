@@ -1,7 +1,8 @@
 """When an output counts as right: EvalPlus's rules, applied outside the candidate's process.
 
 The rules are those of evalplus 0.3.1 (`evalplus.eval`), with two differences that are meant: the oracle of
-HumanEval/32 (`find_zero`) is judged to the end (0.3.1 leaves its result unset, so nobody can pass), and NaN equals NaN.
+HumanEval/32 (`find_zero`) is judged to the end (0.3.1 leaves its result unset, so nobody can pass), and NaN
+equals NaN.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ View = Literal["value", "set", "notnone"]
 
 # Tasks of MBPP whose answer is a set, in whatever container and order.
 _SET_EQUAL = frozenset(
-    "similar_elements find_char_long common_in_nested_lists extract_singly larg_nnum "
-    "intersection_array find_dissimilar Diff".split()
+    (
+        "similar_elements",
+        "find_char_long",
+        "common_in_nested_lists",
+        "extract_singly",
+        "larg_nnum",
+        "intersection_array",
+        "find_dissimilar",
+        "Diff",
+    )
 )
 # Tasks of MBPP that return a match object: only whether there is one counts.
-_NOT_NONE = frozenset("check_str text_match_three text_starta_endb".split())
+_NOT_NONE = frozenset(["check_str", "text_match_three", "text_starta_endb"])
 
 
 def view(dataset: str, entry: str) -> View:
@@ -43,13 +52,15 @@ def accepts(dataset: str, entry: str, atol: float, args: list[Any], output: Any,
 
 
 def matches(output: Any, expected: Any, atol: float) -> bool:
-    """`==`, or close where the expected value is a float or a non-empty list or tuple of floats, or `atol` is set."""
+    """`==`, or close where the expected value is a float or a non-empty list or tuple of floats, or `atol` is
+    set.
+    """
     if output == expected:
         return True
     tolerance = atol if atol else 1e-6 if _is_floats(expected) else 0.0
     if type(output) is not type(expected):
         return False
-    return tolerance > 0 and _close(output, expected, tolerance) or _both_nan(output, expected)
+    return (tolerance > 0 and _close(output, expected, tolerance)) or _both_nan(output, expected)
 
 
 def _is_floats(value: Any) -> bool:
@@ -69,7 +80,7 @@ def _close(output: Any, expected: Any, atol: float) -> bool:
     ):
         if output == expected or _both_nan(output, expected):
             return True
-        return abs(output - expected) <= atol + 1e-7 * abs(expected)
+        return bool(abs(output - expected) <= atol + 1e-7 * abs(expected))
     return False
 
 
@@ -84,7 +95,7 @@ def _both_nan(output: Any, expected: Any) -> bool:
 
 def _find_zero(atol: float, args: list[Any], output: Any, expected: Any) -> bool:
     (coefficients,) = args
-    return abs(sum(c * math.pow(output, i) for i, c in enumerate(coefficients))) <= atol
+    return bool(abs(sum(c * math.pow(output, i) for i, c in enumerate(coefficients))) <= atol)
 
 
 def _always(atol: float, args: list[Any], output: Any, expected: Any) -> bool:

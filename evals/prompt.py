@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from model.request import Message
 
-INSTRUCTION = "Please provide a self-contained Python script that solves the following problem in a markdown code block:"
+INSTRUCTION = (
+    "Please provide a self-contained Python script that solves the following problem "
+    "in a markdown code block:"
+)
 RESPONSE = (
     "Below is a Python script with a self-contained function that solves the problem "
     "and passes corresponding tests:"

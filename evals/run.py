@@ -1,9 +1,11 @@
 """One run: samples from a source, verdicts beside them, everything into a run folder.
 
-    summary = evaluate(benchmark, settings, Path("out"), source=open_source(benchmark, settings), resume=False)
+    summary = evaluate(benchmark, settings, Path("out"), source=open_source(benchmark, settings),
+    resume=False)
 
-Generation stays in the calling thread; scoring runs in `jobs` threads (the work is in sandboxed processes), at most
-`2 * jobs` samples behind. Killed at any moment and resumed, the final files are those of an unbroken run.
+Generation stays in the calling thread; scoring runs in `jobs` threads (the work is in sandboxed processes),
+at most `2 * jobs` samples behind. Killed at any moment and resumed, the final files are those of an unbroken
+run.
 """
 
 from __future__ import annotations
@@ -86,7 +88,8 @@ def evaluate(
     complete = known.issuperset(wanted)
     info = RunFolder(out).config["model"] if complete and known else source.info
     config = make_config(benchmark, settings, info, tasks.values())
-    with RunWriter(out, config, resume=resume) as writer, Judge(jobs) as judge:
+    prompts = {task.id: task.prompt for task in tasks.values()}
+    with RunWriter(out, config, resume=resume, prompts=prompts) as writer, Judge(jobs) as judge:
         _Run(benchmark, tasks, wanted, source, writer, judge, jobs, listener or Silent()).run()
         writer.finish(wanted)
     summary = summarise(RunFolder(out))

@@ -1,14 +1,14 @@
-"""The run folder: every figure can be derived again from its files, and a kill at any moment loses at most one sample.
+"""The run folder: every figure can be derived again from its files, and a kill at any moment loses at most
+one sample.
 
-    config.json      what was asked and with what: settings, benchmark version, model, library versions, machine
-    samples.jsonl    one row a sample, EvalPlus's format plus cost; no clock in it
-    verdicts.jsonl   one row a sample: status of base and plus tests
-    timing.jsonl     one row a sample: seconds (the only file that differs between two equal runs)
-    summary.json     the figures, made from the files above
+    config.json      what was asked and with what: settings, benchmark version, model, library versions,
+    machine samples.jsonl    one row a sample, EvalPlus's format plus cost; no clock in it verdicts.jsonl
+    one row a sample: status of base and plus tests timing.jsonl     one row a sample: seconds (the only file
+    that differs between two equal runs) summary.json     the figures, made from the files above
 
-Rows are appended in one write and flushed to disk. A torn last line (killed while writing) is cut off when the run is
-resumed. When a run ends, samples and verdicts are rewritten in task order, so a resumed run and an unbroken one leave
-the same bytes.
+Rows are appended in one write and flushed to disk. A torn last line (killed while writing) is cut off when
+the run is resumed. When a run ends, samples and verdicts are rewritten in task order, so a resumed run and an
+unbroken one leave the same bytes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from typing import Any
 from evals.errors import RunFolderError
 from evals.sample import Sample
 
-CONFIG, SAMPLES, VERDICTS, TIMING, SUMMARY = (
+CONFIG, PROMPTS, SAMPLES, VERDICTS, TIMING, SUMMARY = (
     "config.json",
+    "prompts.jsonl",
     "samples.jsonl",
     "verdicts.jsonl",
     "timing.jsonl",
@@ -73,15 +74,12 @@ class RunFolder:
         path = self.path / name
         if not path.is_file():
             return
-        data = path.read_bytes()
-        for number, line in enumerate(data.split(b"\n"), 1):
-            if not line:
-                continue
+        # What follows the last newline is a row torn by a kill; the writer cuts it off too.
+        *lines, _ = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
             try:
                 yield json.loads(line)
             except ValueError:
-                if not data.endswith(b"\n") and data.endswith(line):
-                    return
                 raise RunFolderError(
                     f"{path}:{number}: broken JSON; the file was changed by something else"
                 ) from None
@@ -93,8 +91,12 @@ class RunFolder:
 class RunWriter:
     """Appends to a run folder; one writer at a time, held by a lock file. Use as a context manager."""
 
-    def __init__(self, path: Path, config: Mapping[str, Any], *, resume: bool) -> None:
-        """Raises RunFolderError when the folder is in use, holds results without `resume`, or those of another run."""
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], *, resume: bool, prompts: Mapping[str, str] | None = None
+    ) -> None:
+        """Raises RunFolderError when the folder is in use, holds results without `resume`, or those of
+        another run.
+        """
         self.folder = RunFolder(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -104,6 +106,9 @@ class RunWriter:
         try:
             self._take_lock(path)
             self._check(path, config, resume)
+            if prompts and not (path / PROMPTS).is_file():
+                rows = ({"task_id": task_id, "prompt": prompt} for task_id, prompt in prompts.items())
+                write_atomic(path / PROMPTS, "".join(json.dumps(row) + "\n" for row in rows))
             for name in (SAMPLES, VERDICTS, TIMING):
                 _cut_torn_line(path / name)
             self._files = {name: (path / name).open("ab") for name in (SAMPLES, VERDICTS, TIMING)}
@@ -145,7 +150,7 @@ class RunWriter:
             os.fdatasync(file.fileno())
         except OSError as error:
             raise RunFolderError(
-                f"{self.folder.path / name}: {error.strerror or error}; what was written is safe, mend it and --resume"
+                f"{self.folder.path / name}: {error.strerror or error}; what was written is safe: --resume"
             ) from None
 
     def finish(self, order: Iterable[tuple[str, int]]) -> None:

@@ -26,7 +26,7 @@ MEM_MB = 4096
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arguments for each call of `entry`. Values that JSON cannot hold (tuples, sets, complex) need `coded`."""
+    """Arguments for each call of `entry`. What JSON cannot hold (tuples, sets, complex) needs `coded`."""
 
     entry: str
     args: Sequence[Sequence[Any]]
@@ -43,7 +43,8 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class InputRun:
-    """lines: the runner's line for each input reached, in order. loaded: the code ran and defines the entry point.
+    """lines: the runner's line for each input reached, in order. loaded: the code ran and defines the entry
+    point.
 
     complete: every input was reached. status: how the process ended (PASSED: by itself).
     """
@@ -78,7 +79,9 @@ class InputRunner:
         limit_s: float = MIN_LIMIT_S,
         reference_s: float = 0.0,
     ) -> InputRun:
-        """Call the candidate on `wanted` inputs (default all). `reference_s`: the reference's time on all of them."""
+        """Call the candidate on `wanted` inputs (default all). `reference_s`: the reference's time on all of
+        them.
+        """
         indices = list(range(len(inputs))) if wanted is None else list(wanted)
         args = [inputs.args[i] for i in indices]
         job: dict[str, Any] = {

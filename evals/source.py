@@ -82,7 +82,7 @@ class FromModel:
         return dataclasses.asdict(self.model.info)
 
     def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
-        """Raises ModelFailureError; a prompt that does not fit the context is an empty sample, not an error."""
+        """Raises ModelFailureError; a prompt that does not fit the context is an empty sample."""
         settings, benchmark = self._settings, self._benchmark
         request = GenerateRequest(
             messages=benchmark.messages(task),

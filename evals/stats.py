@@ -1,4 +1,4 @@
-"""Statistics of paired binary outcomes: pass@k, intervals, tests. Plain functions of numbers, seeded, no I/O."""
+"""Statistics of pass or fail: pass@k, intervals, paired tests. Plain functions of numbers, seeded, no I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Interval(NamedTuple):
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Chance that at least one of k samples drawn from n, of which c pass, passes: 1 - C(n-c, k) / C(n, k).
 
-    The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). Raises ValueError unless 0 <= c <= n and 1
+    <= k <= n.
     """
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@{k} needs 0 <= c <= n and 1 <= k <= n, got n={n} c={c}")
@@ -49,7 +50,7 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0, resamples: int = BOOT
 
 
 class Paired(NamedTuple):
-    """A against B on the same tasks: difference of the means (B - A), its interval and a two-sided p-value."""
+    """B against A on the same tasks: difference of the means, its interval and a two-sided p-value."""
 
     difference: float
     ci95: Interval
@@ -59,7 +60,9 @@ class Paired(NamedTuple):
 def paired_bootstrap(
     a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = BOOTSTRAP
 ) -> Paired:
-    """Resample tasks, keeping each task's pair together. p is twice the smaller tail of the sign of the difference."""
+    """Resample tasks, keeping each task's pair together. p is twice the smaller tail of the sign of the
+    difference.
+    """
     if len(a) != len(b) or not a:
         raise ValueError("paired bootstrap needs two equally long, non-empty series")
     diff = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
@@ -72,11 +75,13 @@ def paired_bootstrap(
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p of McNemar's test: do the flips go one way more often than a fair coin? 1.0 for no flips."""
+    """Exact two-sided p of McNemar's test: do the flips go one way more often than a fair coin? 1.0 for no
+    flips.
+    """
     n = only_a + only_b
     if n == 0:
         return 1.0
-    tail = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1)) / 2**n
+    tail: float = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1)) / 2**n
     return min(1.0, 2 * tail)
 
 

@@ -15,7 +15,7 @@ KS = (1, 5, 10, 100)
 
 
 def summarise(folder: RunFolder) -> dict[str, Any]:
-    """Scores, speed, parallelism. Samples without a verdict yet count nowhere; infrastructure failures apart."""
+    """Scores, speed, parallelism. Samples not judged yet count nowhere, infrastructure failures apart."""
     config = folder.config
     samples = folder.samples()
     verdicts = {key: (scored_from_row(row), bool(row["flaky"])) for key, row in folder.verdicts().items()}
@@ -118,8 +118,8 @@ def _speed(folder: RunFolder, samples: Sequence[Sample]) -> dict[str, Any]:
 def _steps(samples: Sequence[Sample]) -> dict[str, Any]:
     """How decoding went: forwards a sample, and acceptance by position.
 
-    acceptance[j] is the share of committing steps that committed more than j tokens: for drafts, the chance that the
-    draft's position j was accepted (position 0 always is).
+    acceptance[j] is the share of committing steps that committed more than j tokens: for drafts, the chance
+    that the draft's position j was accepted (position 0 always is).
     """
     counts = [count for sample in samples for count in Counter(sample.commit_step).values()]
     longest = min(max(counts, default=0), 64)

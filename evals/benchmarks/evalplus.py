@@ -1,4 +1,4 @@
-"""HumanEval+, its mini version, MBPP and MBPP+: EvalPlus's inputs, judged by outputs against the reference's."""
+"""HumanEval+, its mini version, MBPP and MBPP+: EvalPlus's inputs, outputs compared with the reference's."""
 
 from __future__ import annotations
 
@@ -32,8 +32,20 @@ class EvalPlusBenchmark(Benchmark):
     stop = STOP
 
     def __init__(self, data: Path | None = None) -> None:
-        self.path = find(self.dataset, mini=self.mini, data=data)
+        self._data = data
         self.has_plus = self.plus
+
+    @cached_property
+    def path(self) -> Path:
+        """The data file, fetched when it is nowhere on this machine. Raises DataError."""
+        return find(self.dataset, mini=self.mini, data=self._data)
+
+    def problem(self) -> str:
+        try:
+            find(self.dataset, mini=self.mini, data=self._data, fetch=False)
+        except DataError as error:
+            return str(error)
+        return ""
 
     def load(self) -> Iterable[Task]:
         for row in read(self.path, self.dataset):

@@ -59,9 +59,10 @@ class HumanEval(Benchmark):
         return extract(raw, task.entry, in_fence=True)
 
     def score(self, task: Task, solution: str, judge: Judge) -> Scored:
-        # The prompt goes before the test so that helpers it defines (poly, encode_cyclic) exist for the driver.
-        verdict = judge.test_source(solution, task.entry, task.prompt + "\n" + task.data["test"])
-        return Scored(Outcome(verdict.status, int(verdict.ok), 1, () if verdict.ok else (0,), verdict.detail))
+        # Some tests call helpers that the prompt defines (poly, encode_cyclic): they belong to the driver.
+        verdict = judge.test_source(solution, task.entry, task.data["test"], prelude=task.prompt)
+        failed = () if verdict.ok else (0,)
+        return Scored(Outcome(verdict.status, int(verdict.ok), 1, failed, verdict.detail))
 
 
 def _category(prompt: str) -> str:

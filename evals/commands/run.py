@@ -123,7 +123,9 @@ def _run_one(
         if executor == "ray":
             from evals.ray_executor import evaluate_ray
 
-            summary = evaluate_ray(benchmark, settings, out, resume=resume, jobs=jobs, listener=listener)
+            summary: dict[str, Any] = evaluate_ray(
+                benchmark, settings, out, resume=resume, jobs=jobs, listener=listener
+            )
         else:
             summary = evaluate(
                 benchmark, settings, out, source=source, resume=resume, jobs=jobs, listener=listener

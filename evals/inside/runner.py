@@ -1,15 +1,17 @@
 """Runs inside the sandbox: call the candidate on many inputs and print, for each, a digest or the value.
 
-Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's bytes in
-hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`),
-limit_s (CPU seconds a call), codec (source of verify.codec).
-stdout, one line an input: 32 hex digits of the value's digest | `=` and the encoded value in hex | `?` no digest |
-`~` too large | `!` and an exception | `T` time limit (the last line). First line `+`, or `#` and why the code did not
-load; last line `.`. The candidate's own stdin, stdout and stderr are /dev/null.
+Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's
+bytes in hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`), limit_s
+(CPU seconds a call), codec (source of verify.codec). stdout, one line an input: 32 hex digits of the value's
+digest | `=` and the encoded value in hex | `?` no digest | `~` too large | `!` and an exception | `T` time
+limit (the last line). First line `+`, or `#` and why the code did not load; last line `.`. The candidate's
+own stdin, stdout and stderr are /dev/null.
 
-A digest is safe against forgery because the expected values are not here: to print the right digest a candidate has
-to know the right value.
+A digest is safe against forgery because the expected values are not here: to print the right digest a
+candidate has to know the right value.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -19,28 +21,29 @@ import signal
 import sys
 import time
 import types
+from typing import Any
 
 
 class OutOfTime(BaseException):
     pass
 
 
-def on_timer(number, frame):
+def on_timer(number: int, frame: object) -> None:
     raise OutOfTime
 
 
-def arm(seconds):
+def arm(seconds: float) -> None:
     """CPU time, and five times as much wall time for code that waits."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds * 5)
 
 
-def disarm():
+def disarm() -> None:
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def one_line(error):
+def one_line(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException:
@@ -48,7 +51,7 @@ def one_line(error):
     return (type(error).__name__ + ": " + text).replace("\n", " ")[:200]
 
 
-def plain(value, depth=0):
+def plain(value: Any, depth: int = 0) -> Any:
     """The value in exact built-in types where `==` would call them equal: subclasses, numpy scalars."""
     if depth > 90:
         raise ValueError("nested too deep")
@@ -57,14 +60,18 @@ def plain(value, depth=0):
         return value
     if isinstance(value, bool):
         return bool(value)
-    for base in (int, float, complex, str, bytes):
-        if isinstance(value, base):
-            return base.__new__(base, base.__str__(value)) if base is str else base(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    scalars: tuple[Any, ...] = (int, float, complex, bytes)
+    for scalar in scalars:
+        if isinstance(value, scalar):
+            return scalar(value)
     if isinstance(value, bytearray):
         return bytes(value)
-    for base in (list, tuple):
-        if isinstance(value, base):
-            return base(plain(item, depth + 1) for item in base.__iter__(value))
+    if isinstance(value, list):
+        return [plain(item, depth + 1) for item in list.__iter__(value)]
+    if isinstance(value, tuple):
+        return tuple(plain(item, depth + 1) for item in tuple.__iter__(value))
     if isinstance(value, (set, frozenset)):
         return {plain(item, depth + 1) for item in value}
     if isinstance(value, dict):
@@ -74,14 +81,14 @@ def plain(value, depth=0):
     raise ValueError("type " + kind.__name__)
 
 
-def main():
+def main() -> None:
     job = json.loads(sys.stdin.buffer.read())
     results = os.fdopen(os.dup(1), "wb", 1 << 16)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
 
-    codec = {"__name__": "codec"}
+    codec: dict[str, Any] = {"__name__": "codec"}
     if job["mode"] == "full" or "coded" in job:
         exec(compile(job["codec"], "codec", "exec"), codec)
     inputs = job.get("inputs")
@@ -152,7 +159,7 @@ def main():
     else:
         write(b".\n")
     flush()
-    # Threads and exit handlers of the candidate have no business any more.
+    # The candidate's threads and exit handlers have no business any more.
     os._exit(0)
 
 

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evals.rundir import RunFolder
+from evals.sample import scored_from_row
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -78,6 +81,27 @@ def print_summary(summary: dict[str, Any], out: Path, console: Console | None = 
     console.print(table)
     console.print(Text(f"run folder: {out}"), soft_wrap=True)
     console.print(Text(f"look at it: evals view {out}"), soft_wrap=True)
+
+
+def print_failures(folder: RunFolder, console: Console | None = None) -> None:
+    """One line for each sample that did not pass: task, status, first reason."""
+    console = console or Console()
+    if not any(not scored_from_row(row).ok for row in folder.verdicts().values()):
+        console.print("every judged sample passed")
+        return
+    table = Table(title="not passed", title_justify="left")
+    for column in ("task", "sample", "base", "plus", "why"):
+        table.add_column(column)
+    for row in folder.verdicts().values():
+        scored = scored_from_row(row)
+        if scored.ok:
+            continue
+        plus = str(scored.plus.status) if scored.plus else "-"
+        bad = scored.base if not scored.base.ok or scored.plus is None else scored.plus
+        table.add_row(
+            safe(row["task_id"]), str(row["sample"]), str(scored.base.status), plus, safe(bad.detail, 120)
+        )
+    console.print(table)
 
 
 def _keys(keys: list[list[Any]]) -> str:

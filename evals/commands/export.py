@@ -1,0 +1,29 @@
+"""`evals export RUN --format FORM`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", required=True, help="evalplus, evalplus-results, human-eval, markdown or csv."
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write; default: stdout.")
+def export(run: Path, form: str, output: Path | None) -> None:
+    """Write the run folder RUN in a form other tools read."""
+    from evals.errors import RunFolderError
+    from evals.export import export_run
+    from evals.rundir import RunFolder, write_atomic
+
+    text = export_run(RunFolder.existing(run), form)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_atomic(output, text)
+    except OSError as error:
+        raise RunFolderError(f"{output}: cannot be written: {error.strerror or error}") from None

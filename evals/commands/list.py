@@ -1,0 +1,25 @@
+"""`evals list`: what can be run."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a benchmark.")
+def list_benchmarks(as_json: bool) -> None:
+    """The benchmarks, how many tasks each has, and, where its data is missing, how to get it."""
+    from evals.benchmark import names, open_benchmark
+
+    for name in names():
+        benchmark = open_benchmark(name)
+        problem = benchmark.problem()
+        tasks = None if problem else len(benchmark.tasks)
+        if as_json:
+            click.echo(
+                json.dumps({"name": name, "title": benchmark.title, "tasks": tasks, "problem": problem})
+            )
+        else:
+            click.echo(f"{name:15} {problem or f'{tasks} tasks, {benchmark.title}'}")
