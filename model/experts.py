@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from model.projection import rows_linear
 from model.roles import Route
 
 
@@ -25,7 +26,7 @@ class Experts(nn.Module):
 
     def choose(self, x_ND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights and ids [N, k] of each token's experts."""
-        probability = F.linear(x_ND, self.router).float().softmax(-1)
+        probability = rows_linear(x_ND, self.router).float().softmax(-1)
         weight, ids = probability.topk(self.chosen, dim=-1)
         if self.normalise:
             weight = weight / weight.sum(-1, keepdim=True)
@@ -42,7 +43,7 @@ class Experts(nn.Module):
         for index in torch.unique(ids).tolist():
             token, slot = (ids == index).nonzero(as_tuple=True)
             gate_up, down = self.expert(index)
-            gate, up = F.linear(x_ND[token], gate_up).chunk(2, dim=-1)
-            y = F.linear(F.silu(gate) * up, down) * weight[token, slot, None]
+            gate, up = rows_linear(x_ND[token], gate_up).chunk(2, dim=-1)
+            y = rows_linear(F.silu(gate) * up, down) * weight[token, slot, None]
             out.index_add_(0, token, y)
         return out.view_as(x_BTD)

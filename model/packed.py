@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from model.base import Base
 from model.lora import Adapter, RoutedProjection
@@ -97,11 +96,3 @@ def _packed(projection: Projection, dtype: torch.dtype) -> Projection:
             if isinstance(adapter, Adapter):
                 projection.adapters[name] = PackedAdapter(adapter, dtype)
     return projection
-
-
-def rows_linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """x @ weight.T for small unpacked weights, one kernel for any number of rows: at least 8 are run."""
-    rows = x.shape[0]
-    if rows >= 8:
-        return F.linear(x, weight)
-    return F.linear(F.pad(x, (0, 0, 0, 8 - rows)), weight)[:rows]
