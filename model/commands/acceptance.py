@@ -11,9 +11,18 @@ import click
 
 @click.command()
 @click.argument("heads", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "samples", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--base", default="qwen2.5-coder-0.5b", show_default=True)
-@click.option("--block", multiple=True, type=int, default=(16, 32), show_default=True, help="Tokens a block (repeatable).")
+@click.option(
+    "--block",
+    multiple=True,
+    type=int,
+    default=(16, 32),
+    show_default=True,
+    help="Tokens a block (repeatable).",
+)
 @click.option("--limit", default=0, help="Samples of each file at most (0: all).")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def acceptance(
@@ -26,22 +35,35 @@ def acceptance(
 
     from model.data.samples import Samples
     from model.train.acceptance import Acceptance
+    from model.train.lengths import length_figures
     from model.train.load import load_forward
 
     forward = load_forward(heads, base)
     results: dict[str, dict[str, Any]] = {}
+    lengths: dict[str, dict[str, Any]] = {}
     for path in samples:
         loaded = Samples.load(path)
         loaded.items = loaded.items[: limit or None]
         for size in block:
             results[f"{path.stem} / {size}"] = Acceptance(forward, size).measure(loaded)
+        lengths[path.stem] = length_figures(forward, loaded)
     if as_json:
-        click.echo(json.dumps(results))
+        click.echo(json.dumps({"acceptance": results, "length": lengths}))
         return
-    table = Table("samples / block", "accepted from 0", "from 1", "TPF", "copied", "new", "lookup TPF", "copied share")
+    table = Table(
+        "samples / block", "accepted from 0", "from 1", "TPF", "copied", "new", "lookup TPF", "copied share"
+    )
     for name, found in results.items():
         tpf = found["tpf_refined"]
         cells = [found["accepted_refined_from_0"], found["accepted_refined_from_1"]]
         cells += [tpf["all"], tpf["copied"], tpf["new"], found["tpf_lookup"]["all"], found["copied_share"]]
         table.add_row(name, *map(str, cells))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for name, found in lengths.items():
+        if found:
+            console.print(
+                f"length, {name}: median relative error {found['median_relative_error']:.2f} "
+                f"(always the median: {found['trivial_median_relative_error']:.2f}), "
+                f"{found['canvas_grew']:.0%} of canvases grow"
+            )

@@ -16,7 +16,9 @@ def data() -> None:
 
 @data.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write."
+)
 @click.option("--held-out", multiple=True, metavar="PACKAGE", help="Keep this package apart (repeatable).")
 @click.option(
     "--against",
@@ -63,7 +65,9 @@ def build(
     if as_json:
         click.echo(json.dumps(counts))
     else:
-        click.echo(f"{report.train} prompts to train on, {report.held_out} held out; the data card is {out / 'card.md'}")
+        click.echo(
+            f"{report.train} prompts to train on, {report.held_out} held out; the data card is {out / 'card.md'}"
+        )
 
 
 def _archives(sources: tuple[Path, ...]) -> list[Path]:
@@ -77,8 +81,12 @@ def _archives(sources: tuple[Path, ...]) -> list[Path]:
 
 @data.command()
 @click.argument("rows", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz).")
-@click.option("--base", default="qwen2.5-coder-0.5b", show_default=True, help="Whose tokenizer and chat template.")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz)."
+)
+@click.option(
+    "--base", default="qwen2.5-coder-0.5b", show_default=True, help="Whose tokenizer and chat template."
+)
 @click.option("--max-prompt", default=320, show_default=True, help="Tokens; longer prompts are dropped.")
 def encode(rows: tuple[Path, ...], out: Path, base: str, max_prompt: int) -> None:
     """Turn prompt rows (JSON lines) into token samples."""
@@ -91,20 +99,28 @@ def encode(rows: tuple[Path, ...], out: Path, base: str, max_prompt: int) -> Non
 
     samples = encode(chain.from_iterable(map(read_rows, rows)), Tokenizer(store.resolve(base)), max_prompt)
     samples.save(out)
-    click.echo(f"{len(samples)} samples, {samples.meta['too_long']} longer than {max_prompt} tokens dropped: {out}")
+    click.echo(
+        f"{len(samples)} samples, {samples.meta['too_long']} longer than {max_prompt} tokens dropped: {out}"
+    )
 
 
 @data.command()
 @click.argument("prompts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz).")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz)."
+)
 @click.option("--base", default="qwen2.5-coder-0.5b", show_default=True)
 @click.option("--max-tokens", default=256, show_default=True, help="Length at which an answer is cut.")
 @click.option("--temperature", default=0.7, show_default=True, help="Of the sampled share.")
-@click.option("--greedy-share", default=0.5, show_default=True, help="Share of the prompts answered greedily.")
+@click.option(
+    "--greedy-share", default=0.5, show_default=True, help="Share of the prompts answered greedily."
+)
 @click.option("--limit", default=0, help="Answer so many prompts only (0: all).")
 @click.option("--seconds", default=0.0, help="Stop after so long and keep what is done (0: no limit).")
 @click.option("--slots", default=0, help="Answers under way at once (0: 1024 on a GPU, 8 without).")
-@click.option("--compile/--no-compile", "compiled", default=None, help="torch.compile the step (default: on a GPU).")
+@click.option(
+    "--compile/--no-compile", "compiled", default=None, help="torch.compile the step (default: on a GPU)."
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def answer(
@@ -137,7 +153,9 @@ def answer(
         asked.items = asked.items[:limit]
     cuda = torch.cuda.is_available()
     folder = store.resolve(base)
-    model = Base.load(folder, dtype=torch.bfloat16 if cuda else torch.float32, device="cuda" if cuda else "cpu")
+    model = Base.load(
+        folder, dtype=torch.bfloat16 if cuda else torch.float32, device="cuda" if cuda else "cpu"
+    )
     answerer = Answerer(
         model,
         model.config.eos,
@@ -168,4 +186,6 @@ def answer(
         "seconds": round(took, 1),
         "tokens_per_s": round(answered.answer_tokens / took),
     }
-    click.echo(json.dumps(counts) if as_json else f"{counts['answers']} answers, {counts['tokens']} tokens: {out}")
+    click.echo(
+        json.dumps(counts) if as_json else f"{counts['answers']} answers, {counts['tokens']} tokens: {out}"
+    )

@@ -8,8 +8,15 @@ import click
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write (default: RUN/curves.png).")
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PNG to write (default: RUN/curves.png).",
+)
 def plot(runs: tuple[Path, ...], out: Path | None) -> None:
     """Draw loss, accuracy, throughput and learning rate of RUNS over steps; several runs share the axes."""
     from model.train.plot import draw

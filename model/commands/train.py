@@ -11,9 +11,18 @@ import click
 
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--run", "run", type=click.Path(file_okay=False, path_type=Path), help="Run folder (default: runs/CONFIG).")
-@click.option("--resume/--fresh", default=True, help="Go on from the run's last checkpoint, if it has one (default).")
-@click.option("--json", "as_json", is_flag=True, help="Print log records as JSON lines instead of a progress bar.")
+@click.option(
+    "--run",
+    "run",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run folder (default: runs/CONFIG).",
+)
+@click.option(
+    "--resume/--fresh", default=True, help="Go on from the run's last checkpoint, if it has one (default)."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print log records as JSON lines instead of a progress bar."
+)
 def train(config: Path, run: Path | None, resume: bool, as_json: bool) -> None:
     """Train the heads that CONFIG describes. The result is in RUN/heads, its curve in RUN/log.jsonl."""
     from model.train.config import ConfigError, TrainConfig

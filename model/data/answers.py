@@ -73,7 +73,9 @@ class Answerer:
         """Answers as they end, in no particular order. Raises ValueError for a prompt that is empty or too long."""
         for index, prompt in enumerate(prompts):
             if not 0 < len(prompt) <= self.max_prompt:
-                raise ValueError(f"prompt {index} has {len(prompt)} tokens; 1 to {self.max_prompt} are allowed")
+                raise ValueError(
+                    f"prompt {index} has {len(prompt)} tokens; 1 to {self.max_prompt} are allowed"
+                )
         order = self._order(prompts)
         holds = np.full(self.slots, -1)
         self.done_R.fill_(True)
@@ -167,7 +169,9 @@ class Answerer:
         x = self.base.embed(self.token_R[:, None])
         turn = self.base.rotation(at_R[:, None])
         hidden_RS = torch.arange(self.context, device=x.device) > at_R[:, None]
-        bias = torch.zeros(hidden_RS.shape, dtype=x.dtype, device=x.device).masked_fill(hidden_RS, float("-inf"))
+        bias = torch.zeros(hidden_RS.shape, dtype=x.dtype, device=x.device).masked_fill(
+            hidden_RS, float("-inf")
+        )
         for i, layer in enumerate(self.base.layers):
             x = self._layer(layer, x, turn, self.k[i], self.v[i], self.row_R, at_R, bias)
         token_R = self._choose(self.base.logits(self.base.norm(x))[:, 0], self.temperature_R1)

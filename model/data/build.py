@@ -51,7 +51,9 @@ class Report:
 Progress = Callable[[str, int], None]
 
 
-def build(sources: Iterable[Path], out: Path, config: BuildConfig, progress: Progress = lambda name, count: None) -> Report:
+def build(
+    sources: Iterable[Path], out: Path, config: BuildConfig, progress: Progress = lambda name, count: None
+) -> Report:
     """Write `train.jsonl.gz`, `held-out.jsonl.gz` and `card.md` into `out`.
 
     Raises DataError when nothing usable is found; nothing is written then.
@@ -82,7 +84,9 @@ def build(sources: Iterable[Path], out: Path, config: BuildConfig, progress: Pro
         progress(package.name, len(kept))
     report.train, report.held_out = len(rows["train"]), len(rows["held-out"])
     if not report.train:
-        raise DataError("no usable function found: check that the sources hold documented Python under a permissive licence")
+        raise DataError(
+            "no usable function found: check that the sources hold documented Python under a permissive licence"
+        )
     out.mkdir(parents=True, exist_ok=True)
     for split, items in rows.items():
         random.Random(config.seed).shuffle(items)
@@ -92,7 +96,11 @@ def build(sources: Iterable[Path], out: Path, config: BuildConfig, progress: Pro
 
 
 def _keep(
-    found: list[tuple[str, Function]], limit: int, clean: Decontaminator, unique: Deduplicator, dropped: Counter[str]
+    found: list[tuple[str, Function]],
+    limit: int,
+    clean: Decontaminator,
+    unique: Deduplicator,
+    dropped: Counter[str],
 ) -> Iterator[tuple[str, Function]]:
     count = 0
     for module, function in found:

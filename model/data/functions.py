@@ -15,7 +15,19 @@ from dataclasses import dataclass
 
 MIN_DOC, MAX_DOC = 40, 700  # characters
 MAX_CODE = 6000
-TYPING = ("Any", "Callable", "Dict", "Iterable", "Iterator", "List", "Optional", "Sequence", "Set", "Tuple", "Union")
+TYPING = (
+    "Any",
+    "Callable",
+    "Dict",
+    "Iterable",
+    "Iterator",
+    "List",
+    "Optional",
+    "Sequence",
+    "Set",
+    "Tuple",
+    "Union",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,12 @@ def _read(node: ast.FunctionDef, owner: str, lines: list[str]) -> Function | Non
     signature = textwrap.dedent("\n".join(lines[node.lineno - 1 : first.lineno - 1])).rstrip()
     code = textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno]))
     doc = _shorten(inspect.cleandoc(doc))
-    if len(code) > MAX_CODE or len(doc) > MAX_DOC or not _parses(signature + "\n    pass") or not _parses(code):
+    if (
+        len(code) > MAX_CODE
+        or len(doc) > MAX_DOC
+        or not _parses(signature + "\n    pass")
+        or not _parses(code)
+    ):
         return None
     return Function(node.name, signature, doc, code, owner, node.lineno)
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from model.errors import ModelError
 
 MAX_MODULE_BYTES = 400_000  # larger files are tables or generated code
-SKIP_PARTS = frozenset({"test", "tests", "testing", "_vendor", "vendor", "_vendored", "vendored", "extern", "externals"})
+SKIP_PARTS = frozenset(
+    {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "vendored", "extern", "externals"}
+)
 
 # SPDX identifiers (and the words that stand for them in older metadata) under which code may be learned from and
 # redistributed with attribution. Copyleft and unknown licences are left out, not guessed.
@@ -68,7 +70,9 @@ def permissive(stated: str) -> str:
 def read_metadata(text: str) -> Package:
     """Parse core metadata (PEP 566 / 639). The expression counts before classifiers, classifiers before free text."""
     headers = HeaderParser().parsestr(text)
-    classifiers = [c.split("::")[-1].strip() for c in headers.get_all("Classifier", []) if c.startswith("License ::")]
+    classifiers = [
+        c.split("::")[-1].strip() for c in headers.get_all("Classifier", []) if c.startswith("License ::")
+    ]
     free = (headers.get("License") or "").strip().splitlines()
     stated = headers.get("License-Expression") or ", ".join(classifiers) or (free[0] if free else "")
     return Package(headers.get("Name", "?"), headers.get("Version", "?"), permissive(stated), stated[:120])
@@ -123,7 +127,12 @@ def _untar(path: Path) -> dict[str, str]:
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes()), mode="r:gz") as archive:
         for member in archive:
             keep = _wanted(member.name) or member.name.endswith("PKG-INFO")
-            if member.isfile() and keep and member.size <= MAX_MODULE_BYTES and (handle := archive.extractfile(member)):
+            if (
+                member.isfile()
+                and keep
+                and member.size <= MAX_MODULE_BYTES
+                and (handle := archive.extractfile(member))
+            ):
                 files[member.name] = handle.read().decode("utf-8", "replace")
     return files
 

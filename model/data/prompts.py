@@ -10,12 +10,8 @@ from dataclasses import dataclass, field
 
 from model.data.functions import Function
 
-EVALPLUS_USER = (
-    "Please provide a self-contained Python script that solves the following problem in a markdown code block:\n```\n{}\n```\n"
-)
-EVALPLUS_PREFILL = (
-    "Below is a Python script with a self-contained function that solves the problem and passes corresponding tests:\n```python\n"
-)
+EVALPLUS_USER = "Please provide a self-contained Python script that solves the following problem in a markdown code block:\n```\n{}\n```\n"
+EVALPLUS_PREFILL = "Below is a Python script with a self-contained function that solves the problem and passes corresponding tests:\n```python\n"
 
 # Share of each form. EvalPlus's form (with and without its prefill) leads, because benchmarks and many harnesses use it.
 FORMS = {

@@ -61,8 +61,12 @@ class Samples:
         with temporary.open("wb") as handle:
             np.savez_compressed(
                 handle,
-                tokens=np.concatenate([*(part for s in self.items for part in (s.prompt, s.answer)), np.zeros(0, np.int32)]),
-                lengths=np.array([(len(s.prompt), len(s.answer)) for s in self.items], np.int32).reshape(-1, 2),
+                tokens=np.concatenate(
+                    [*(part for s in self.items for part in (s.prompt, s.answer)), np.zeros(0, np.int32)]
+                ),
+                lengths=np.array([(len(s.prompt), len(s.answer)) for s in self.items], np.int32).reshape(
+                    -1, 2
+                ),
                 finished=np.array([s.finished for s in self.items], np.bool_),
                 kind=np.array([kinds.index(s.kind) for s in self.items], np.int16),
                 header=np.frombuffer(header.encode(), np.uint8),
@@ -78,14 +82,19 @@ class Samples:
                 tokens, lengths = file["tokens"].astype(np.int32), file["lengths"]
                 finished, kind = file["finished"], file["kind"]
         except FileNotFoundError as error:
-            raise DataError(f"no samples at {path}; make them with `model data build` and `model data answer`") from error
+            raise DataError(
+                f"no samples at {path}; make them with `model data build` and `model data answer`"
+            ) from error
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path} is no sample file ({error}); build it again with `model data build`") from error
+            raise DataError(
+                f"{path} is no sample file ({error}); build it again with `model data build`"
+            ) from error
         kinds = header.pop("kinds")
         ends = np.cumsum(lengths.reshape(-1))
         parts = np.split(tokens, ends[:-1]) if len(ends) else []
         items = [
-            Sample(parts[2 * i], parts[2 * i + 1], bool(finished[i]), kinds[kind[i]]) for i in range(len(lengths))
+            Sample(parts[2 * i], parts[2 * i + 1], bool(finished[i]), kinds[kind[i]])
+            for i in range(len(lengths))
         ]
         return cls(items, header)
 

@@ -43,7 +43,9 @@ class Acceptance:
     """forward: base and heads. block: tokens a block. candidates: the sequential head chooses among so many of the
     plain states' best."""
 
-    def __init__(self, forward: PackedForward, block: int, candidates: int = 64, row_tokens: int = 2048) -> None:
+    def __init__(
+        self, forward: PackedForward, block: int, candidates: int = 64, row_tokens: int = 2048
+    ) -> None:
         self.forward, self.block, self.candidates, self.T = forward, block, candidates, row_tokens
 
     @torch.no_grad()
@@ -59,7 +61,9 @@ class Acceptance:
         done = [(s, m) for s, m in zip(usable, marks, strict=True) if m is not None]
         return summary([s for s, _ in done], [m for _, m in done], self.block)
 
-    def _rows(self, samples: Sequence[Sample], rows: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, Marks]]:
+    def _rows(
+        self, samples: Sequence[Sample], rows: Sequence[tuple[int, ...]]
+    ) -> Iterator[tuple[int, Marks]]:
         device, B, fill = self.forward.device, self.block, self.forward.heads.mask_id or 0
         rows = [*rows, *[()] * (ROWS - len(rows))]  # equal shapes compile once
         ids, position, document, answer = lay_out([[samples[i] for i in row] for row in rows], self.T, fill)
@@ -98,14 +102,19 @@ class Acceptance:
         ahead = np.minimum(ahead, self.T - 1)
         row = np.arange(len(columns))[:, None, None]
         inside &= document[row, ahead] == np.take_along_axis(document, columns, 1)[..., None]
-        tokens = torch.from_numpy(np.where(inside, 1, 0)).to(device) * t.ids_RT[torch.from_numpy(row), torch.from_numpy(ahead)]
+        tokens = (
+            torch.from_numpy(np.where(inside, 1, 0)).to(device)
+            * t.ids_RT[torch.from_numpy(row), torch.from_numpy(ahead)]
+        )
         known = torch.from_numpy(inside[..., 1:]).to(device)
         t.draft_ids_RNB = torch.full(tokens[..., :-1].shape, forward.heads.mask_id or 0, device=device)
         t.draft_ids_RNB[..., 0] = tokens[..., 0]
         R, N = columns.shape
         states = forward.draft(t, cache).view(R * N, B, -1)
         refined = (
-            forward.refine(states, tokens[..., :-1].reshape(R * N, B)) if forward.heads.sequential is not None else states
+            forward.refine(states, tokens[..., :-1].reshape(R * N, B))
+            if forward.heads.sequential is not None
+            else states
         )
         target = forward.index_of_V[tokens[..., 1:].reshape(R * N, B)]
         right = [torch.zeros_like(target, dtype=torch.bool) for _ in range(2)]
@@ -115,7 +124,9 @@ class Acceptance:
             right[0][part] = plain_logits.argmax(-1) == target[part]
             few = min(self.candidates, plain_logits.shape[-1])
             least = plain_logits.topk(few, -1).values[..., -1:]
-            logits = (refined[part] @ forward.draft_output_VD.T).masked_fill(plain_logits < least, float("-inf"))
+            logits = (refined[part] @ forward.draft_output_VD.T).masked_fill(
+                plain_logits < least, float("-inf")
+            )
             right[1][part] = logits.argmax(-1) == target[part]
         found = [(x.view(R, N, B) & known).cpu().numpy() for x in right]
         return found[0], found[1]
@@ -196,7 +207,12 @@ def lookup(sample: Sample, most: int) -> npt.NDArray[np.int64]:
             source = next((newest[i][key] for i, key in enumerate(keys) if key in newest[i]), None)
             if source is not None:
                 got = 0
-                while got < most and end + got < len(ids) and source + got < end and ids[source + got] == ids[end + got]:
+                while (
+                    got < most
+                    and end + got < len(ids)
+                    and source + got < end
+                    and ids[source + got] == ids[end + got]
+                ):
                     got += 1
                 lengths[end - P - 1] = got
         for i, n in enumerate((3, 2, 1)):
@@ -211,5 +227,10 @@ def _mean(lengths: Sequence[npt.NDArray[np.int64]], room: Sequence[Bools]) -> fl
 
 
 def _by_position(right: Bools) -> list[float]:
-    alive = np.concatenate((np.ones((len(right), 1), np.bool_), np.cumprod(right, -1)[:, :-1].astype(bool)), 1)
-    return [round(float(right[alive[:, j], j].mean()), 4) if alive[:, j].any() else 0.0 for j in range(right.shape[1])]
+    alive = np.concatenate(
+        (np.ones((len(right), 1), np.bool_), np.cumprod(right, -1)[:, :-1].astype(bool)), 1
+    )
+    return [
+        round(float(right[alive[:, j], j].mean()), 4) if alive[:, j].any() else 0.0
+        for j in range(right.shape[1])
+    ]

@@ -54,7 +54,9 @@ def query_rule(query_RL: torch.Tensor, begin_RL: torch.Tensor, clean: int) -> Ru
 class Masked:
     """Attention under one rule, for R rows of `queries` queries and `keys` keys. flex: use flex attention."""
 
-    def __init__(self, rule: Rule, rows: int, queries: int, keys: int, device: torch.device, *, flex: bool) -> None:
+    def __init__(
+        self, rule: Rule, rows: int, queries: int, keys: int, device: torch.device, *, flex: bool
+    ) -> None:
         self._flex: Any = None
         self._dense: torch.Tensor | None = None
         if flex:
@@ -72,7 +74,9 @@ class Masked:
         if self._flex is not None:
             out = self._flex(q_BHTK, k_BGTK, v_BGTK, block_mask=self._block_mask, enable_gqa=True)
         else:
-            out = F.scaled_dot_product_attention(q_BHTK, k_BGTK, v_BGTK, attn_mask=self._dense, enable_gqa=True)
+            out = F.scaled_dot_product_attention(
+                q_BHTK, k_BGTK, v_BGTK, attn_mask=self._dense, enable_gqa=True
+            )
         return out
 
 

@@ -59,7 +59,9 @@ def load(checkpoint: Path, device: torch.device) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(checkpoint / "state.pt", map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint} cannot be read ({error}); delete it and resume from an earlier one") from error
+        raise CheckpointError(
+            f"{checkpoint} cannot be read ({error}); delete it and resume from an earlier one"
+        ) from error
     return state
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -146,16 +146,22 @@ class SeedDiffusionConfig:
             raise ConfigError(f"{where}.block_size must be 2 or more: one visible token and its masks")
         _share(where, stage1_share=self.stage1_share)
         if self.constrained_order:
-            raise ConfigError(f"{where}.constrained_order: learning decoding orders is not built yet; set it to false")
+            raise ConfigError(
+                f"{where}.constrained_order: learning decoding orders is not built yet; set it to false"
+            )
         if self.on_policy_learning or self.verifier != "none":
             raise ConfigError(
                 f"{where}.on_policy_learning: rollouts judged by a verifier are not built yet; set it to false "
                 "and verifier to none"
             )
         if not self.block_wise_parallel:
-            raise ConfigError(f"{where}.block_wise_parallel: false has no trainer; blocks are trained side by side")
+            raise ConfigError(
+                f"{where}.block_wise_parallel: false has no trainer; blocks are trained side by side"
+            )
         if not self.kv_caching:
-            raise ConfigError(f"{where}.kv_caching: false has no trainer; draft copies always share the clean K/V")
+            raise ConfigError(
+                f"{where}.kv_caching: false has no trainer; draft copies always share the clean K/V"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +171,7 @@ class ObjectivesConfig:
     draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn from
     [infill_min, infill_max], in complementary pairs. edit: stage 2 only, at most edit_max of the tokens inserted,
     deleted or substituted. kl: part of the target that is the base's own distribution, the rest being the token.
-    scaffold: weight of tokens that lay out a program (def, class, if, return, ...) in the next-token loss."""
+    next_token: loss of the AR head, when it trains. scaffold: weight of tokens that lay out a program (def, class, if, return, ...) in the next-token loss."""
 
     draft: float = 0.7
     infill: float = 0.3
@@ -178,7 +184,7 @@ class ObjectivesConfig:
     kl: float = 0.5
     certainty: float = 0.0
     refined: float = 1.0
-    next_token: float = 0.0
+    next_token: float = 0.2
     scaffold: float = 2.0
     length: float = 0.1
 
@@ -192,7 +198,9 @@ class ObjectivesConfig:
         if self.infill_min > self.infill_max:
             raise ConfigError(f"{where}.infill_min is above infill_max")
         if self.edit_max > 0.1:
-            raise ConfigError(f"{where}.edit_max must be at most 0.1: more edits hide the program they damage")
+            raise ConfigError(
+                f"{where}.edit_max must be at most 0.1: more edits hide the program they damage"
+            )
         if self.draft + self.infill <= 0:
             raise ConfigError(f"{where}: draft and infill are both 0; nothing would be trained")
 
@@ -206,7 +214,8 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''."""
+    """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''. A head whose
+    section is left out: the AR head stays the base itself, the others train with their defaults."""
 
     base: str = "qwen2.5-coder-0.5b"
     start: str = ""
@@ -287,16 +296,12 @@ def _parse(kind: type[T], raw: Any, where: str) -> T:
             close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
             raise ConfigError(f"unknown key {_at(where, str(key))!r}; {hint}")
-    values = {key: _value(hints[key], value, _at(where, key), kind, key) for key, value in raw.items()}
+    values = {key: _value(hints[key], value, _at(where, key)) for key, value in raw.items()}
     return kind(**values)
 
 
-def _value(hint: Any, value: Any, where: str, owner: Any, key: str) -> Any:
+def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
-        default = next(f for f in fields(owner) if f.name == key)
-        if default.default_factory is not MISSING and isinstance(value, dict):
-            # A section that is given keeps the section's own defaults (ar_head stays frozen unless it says so).
-            value = {**{f.name: getattr(default.default_factory(), f.name) for f in fields(hint)}, **value}
         return _parse(typing.cast("type[Any]", hint), value, where)
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
@@ -307,7 +312,7 @@ def _value(hint: Any, value: Any, where: str, owner: Any, key: str) -> Any:
         return value
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_value(options[0], item, where, owner, key) for item in items)
+        return tuple(_value(options[0], item, where) for item in items)
     if hint is Path and isinstance(value, str | Path):
         return Path(value)
     if hint is float and isinstance(value, str):

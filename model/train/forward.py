@@ -84,7 +84,9 @@ class PackedForward:
         goals = self.config.objectives
         if self.clean_head and goals.next_token:
             flat = [x.flatten(0, 1) for x in (clean_RTD, t.next_target_RT, t.next_weight_RT)]
-            loss = blended_loss(flat[0], self.output_VD, flat[1].clamp_min(0), flat[2], compiled=self.compiled)
+            loss = blended_loss(
+                flat[0], self.output_VD, flat[1].clamp_min(0), flat[2], compiled=self.compiled
+            )
             log["next_token"] = loss.token
             total = total + goals.next_token * loss.total
         if self.length_head and goals.length:
@@ -184,7 +186,9 @@ class PackedForward:
     def _teacher(self, t: Tensors, clean_RTD: torch.Tensor, N: int, B: int) -> torch.Tensor:
         """The base's own state for each draft prediction: the clean state at the same column [R, N, B, D]."""
         R, T, D = clean_RTD.shape
-        column = (t.anchor_RN[..., None] + torch.arange(B, device=self.device)).clamp_max(T - 1).view(R, N * B)
+        column = (
+            (t.anchor_RN[..., None] + torch.arange(B, device=self.device)).clamp_max(T - 1).view(R, N * B)
+        )
         return clean_RTD.detach().gather(1, column[..., None].expand(-1, -1, D)).view(R, N, B, D)
 
     def _length_term(self, t: Tensors, cache: Cache) -> torch.Tensor:

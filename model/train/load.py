@@ -19,7 +19,9 @@ def load_forward(heads: Path, base: str) -> PackedForward:
     """Raises WeightsError when the heads belong to another base."""
     folder = store.resolve(base)
     cuda = torch.cuda.is_available()
-    loaded = Base.load(folder, dtype=torch.bfloat16 if cuda else torch.float32, device="cuda" if cuda else "cpu")
+    loaded = Base.load(
+        folder, dtype=torch.bfloat16 if cuda else torch.float32, device="cuda" if cuda else "cpu"
+    )
     made = HeadSet.load(
         heads,
         loaded,

@@ -52,7 +52,9 @@ def blended_loss(
     states = len(h_SD)
     if compiled and (short := -states % chunk):
         # Equal chunks compile once; the filler has weight 0.
-        h_SD, target_S, weight_S, certain_S = (_longer(x, short) for x in (h_SD, target_S, weight_S, certain_S))
+        h_SD, target_S, weight_S, certain_S = (
+            _longer(x, short) for x in (h_SD, target_S, weight_S, certain_S)
+        )
         teacher_SD = None if teacher_SD is None else _longer(teacher_SD, short)
     *sums, correct_S = _Blended.apply(  # type: ignore[no-untyped-call]  # autograd functions are untyped
         h_SD, weight_VD, target_S, weight_S / total, certain_S / total, teacher_SD, kl, compiled, chunk

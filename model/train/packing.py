@@ -160,7 +160,9 @@ class Batches:
         ahead_RNB = column_RNB + 1
         known_RNB = ahead_RNB < end_RN1
         target_RNB = np.where(known_RNB, ids_RT[row, np.minimum(ahead_RNB, T - 1)], NO_TARGET)
-        draft_ids_RNB, weight_RNB, certain_RNB = mixture.corrupt(truth_RNB, inside_RNB, ids_RT, self.mask_id, rng)
+        draft_ids_RNB, weight_RNB, certain_RNB = mixture.corrupt(
+            truth_RNB, inside_RNB, ids_RT, self.mask_id, rng
+        )
         weight_RNB = weight_RNB * known_RNB
         queries = length.queries(rows, self.edges, T)
         target_RT, next_weight_RT = next_token.targets(

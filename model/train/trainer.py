@@ -78,13 +78,17 @@ class Trainer:
     def _samples(self) -> Samples:
         paths = self.config.data.train
         if not paths:
-            raise DataError("data.train names no sample file; make one with `model data build` and `model data answer`")
+            raise DataError(
+                "data.train names no sample file; make one with `model data build` and `model data answer`"
+            )
         items = []
         for path in paths:
             loaded = Samples.load(path)
             theirs = loaded.meta.get("tokenizer", "")
             if theirs and theirs != self.tokenizer.sha256:
-                raise DataError(f"{path} was tokenized for another base; run `model data encode` with base {self.config.base}")
+                raise DataError(
+                    f"{path} was tokenized for another base; run `model data encode` with base {self.config.base}"
+                )
             items += loaded.items
         return Samples(items)
 
@@ -127,7 +131,9 @@ class Trainer:
             return False
         state = checkpoint.load(path, self.device)
         if state["base_sha256"] != self.base_sha256:
-            raise checkpoint.CheckpointError(f"{path} was trained on another base; give this run a folder of its own")
+            raise checkpoint.CheckpointError(
+                f"{path} was trained on another base; give this run a folder of its own"
+            )
         wanted = json.dumps(_identity(self.config), sort_keys=True)
         if state["identity"] != wanted:
             raise checkpoint.CheckpointError(
@@ -274,7 +280,9 @@ class Meter:
             "step": trainer.step,
             "seconds": round(trainer.elapsed, 2),
             "epoch": round(
-                trainer.step * training.micro_batch_size * training.gradient_accumulation_steps
+                trainer.step
+                * training.micro_batch_size
+                * training.gradient_accumulation_steps
                 / trainer.batches.rows_per_epoch,
                 3,
             ),
@@ -305,8 +313,12 @@ def pick_device(config: TrainConfig) -> torch.device:
     have = torch.cuda.is_available()
     training = config.training
     if not have and (training.device == "cuda" or training.base_model_quantization == "fp8"):
-        asked = "training.device: cuda" if training.device == "cuda" else "training.base_model_quantization: fp8"
-        raise ConfigError(f"{asked} needs an NVIDIA GPU, and this machine shows none; run it there or change the key")
+        asked = (
+            "training.device: cuda" if training.device == "cuda" else "training.base_model_quantization: fp8"
+        )
+        raise ConfigError(
+            f"{asked} needs an NVIDIA GPU, and this machine shows none; run it there or change the key"
+        )
     return torch.device("cuda" if have and training.device != "cpu" else "cpu")
 
 

@@ -6,7 +6,21 @@ from typing import Any
 
 import numpy as np
 
-SCAFFOLD_WORDS = ("def", "class", "if", "elif", "else", "for", "while", "return", "import", "from", "with", "try", "except")
+SCAFFOLD_WORDS = (
+    "def",
+    "class",
+    "if",
+    "elif",
+    "else",
+    "for",
+    "while",
+    "return",
+    "import",
+    "from",
+    "with",
+    "try",
+    "except",
+)
 
 
 def scaffold_ids(encode: Any) -> frozenset[int]:

@@ -81,7 +81,9 @@ def test_equals_one_forward_under_the_rules_of_roles(
     assert found == batch.draft_ids_RNB.size
 
 
-def test_a_draft_state_does_not_see_its_target(make_config: Callable[..., TrainConfig], tmp_path: object) -> None:
+def test_a_draft_state_does_not_see_its_target(
+    make_config: Callable[..., TrainConfig], tmp_path: object
+) -> None:
     """Changing every token from an anchor's successor on leaves an all-masked block as it was."""
     trainer = Trainer(make_config(), tmp_path)  # type: ignore[arg-type]  # pytest's tmp_path is a Path
     randomise(trainer)
@@ -107,7 +109,9 @@ def test_frozen_parts_get_no_gradient(make_config: Callable[..., TrainConfig], t
     assert all(p.grad is not None for p in trainer.parameters.values())
 
 
-def test_gradient_checkpointing_changes_nothing(make_config: Callable[..., TrainConfig], tmp_path: object) -> None:
+def test_gradient_checkpointing_changes_nothing(
+    make_config: Callable[..., TrainConfig], tmp_path: object
+) -> None:
     losses = []
     for flag in (False, True):
         trainer = Trainer(make_config(training={"gradient_checkpointing": flag}), tmp_path)  # type: ignore[arg-type]  # a Path
