@@ -4,6 +4,7 @@ none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,27 @@ class HubUnreachable(Exception):
     """No hub from here; the message says why, in a few words."""
 
 
-def probe() -> None:
-    """Raises HubUnreachable unless the hub answers within a few seconds."""
+def probe(path: str) -> str:
+    """Ask the hub for a path and give its address back, or raise within seconds.
+
+    The library itself tries five times over half a minute before it says that a hub is not there.
+    Raises HubUnreachable, PullError when the hub is there and has no such path.
+    """
     import httpx
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         raise HubUnreachable("HF_HUB_OFFLINE is set")
+    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
     try:
-        httpx.head(constants.ENDPOINT, timeout=_TIMEOUT_S, follow_redirects=True)
-    except (httpx.HTTPError, OSError) as error:
+        answer = httpx.head(f"{endpoint}/{path}", timeout=_TIMEOUT_S)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise HubUnreachable(str(error) or type(error).__name__) from error
+    if answer.status_code in (401, 403, 404):
+        raise PullError(f"the hub does not give {path}: status {answer.status_code}")
+    if answer.status_code >= 400:
+        raise HubUnreachable(f"status {answer.status_code}")
+    return endpoint
 
 
 def fetch_file(repo: str, file: str, target: Path, progress: Callable[[int, int], None]) -> None:
@@ -37,16 +48,16 @@ def fetch_file(repo: str, file: str, target: Path, progress: Callable[[int, int]
     Raises HubUnreachable, PullError when the hub has no such file, OSError when the disk is full.
     """
     import httpx
-    from huggingface_hub import constants, errors, hf_hub_download
+    from huggingface_hub import errors, hf_hub_download
 
-    probe()
+    endpoint = probe(f"{repo}/resolve/main/{file}")
     try:
         path = hf_hub_download(
             repo,
             file,
             local_dir=target.parent / "hub",
             etag_timeout=_TIMEOUT_S,
-            endpoint=constants.ENDPOINT,
+            endpoint=endpoint,
             tqdm_class=_bar(progress),
         )
     except (errors.EntryNotFoundError, errors.RepositoryNotFoundError, errors.GatedRepoError) as error:
@@ -63,19 +74,19 @@ def fetch_folder(repo: str, target: Path, progress: Callable[[int, int], None]) 
     OSError.
     """
     import httpx
-    from huggingface_hub import HfApi, constants, errors, snapshot_download
+    from huggingface_hub import HfApi, errors, snapshot_download
 
-    probe()
+    endpoint = probe(f"{repo}/resolve/main/config.json")
     try:
         snapshot_download(
             repo,
             local_dir=target,
             allow_patterns=["*.safetensors", "*.json", "*.jinja", "merges.txt", "LICENSE*"],
             etag_timeout=_TIMEOUT_S,
-            endpoint=constants.ENDPOINT,
+            endpoint=endpoint,
             tqdm_class=_bar(progress),
         )
-        about = HfApi(endpoint=constants.ENDPOINT).model_info(repo, files_metadata=True, timeout=30)
+        about = HfApi(endpoint=endpoint).model_info(repo, files_metadata=True, timeout=30)
     except (errors.RepositoryNotFoundError, errors.GatedRepoError) as error:
         raise PullError(f"the hub does not give {repo}: {type(error).__name__}") from error
     except (httpx.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
