@@ -22,13 +22,13 @@ TEST_LIMITS = Limits(wall_s=30.0, cpu_s=12.0, mem_mb=1024)
 
 
 class Judge:
-    """Opens a checker with `workers` warm sandboxes. Raises InfrastructureError when none can run here."""
+    """Opens a checker with `jobs` warm sandboxes. Raises InfrastructureError when none can run here."""
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, jobs: int = 2) -> None:
         from verify.checker import open_checker
 
         self._stack = ExitStack()
-        self._checker: Checker = self._stack.enter_context(open_checker(workers=workers))
+        self._checker: Checker = self._stack.enter_context(open_checker(jobs=jobs))
 
     def check(self, request: CheckRequest) -> Verdict:
         """The verdict of `verify`; one that is our own fault (infrastructure) is tried once more."""

@@ -39,7 +39,7 @@ function figures() {
   for (const [group, scores] of Object.entries(summary.pass_at_k))
     for (const [k, score] of Object.entries(scores)) {
       const name = Object.keys(summary.pass_at_k).length > 1 ? (group === "plus" ? " base + plus" : " base") : "";
-      add(percent(score.value), k + name, `95 %: ${percent(score.ci95[0])} to ${percent(score.ci95[1])}`);
+      add(percent(score.value), k + name, `${(100 * score.ci95[0]).toFixed(1)} to ${(100 * score.ci95[1]).toFixed(1)} (95 %)`);
     }
   add(number(summary.n_samples), "samples judged", `${number(summary.n_tasks)} tasks`);
   if (summary.tokens) {
@@ -65,12 +65,13 @@ function bars(title, rows, format) {
   const picture = chart(title);
   const top = Math.max(...rows.map((r) => r.value), 1e-9);
   const height = Math.min(30, 170 / rows.length);
+  picture.setAttribute("viewBox", `0 0 380 ${Math.max(110, 20 + rows.length * height)}`);
   rows.forEach((row, i) => {
     const y = 10 + i * height;
     picture.append(svg("text", { x: 112, y: y + height * 0.62, "text-anchor": "end" }, row.name));
-    const bar = svg("rect", { x: 118, y: y + 3, width: Math.max(1, (190 * row.value) / top), height: height - 7, rx: 2 });
+    const bar = svg("rect", { x: 118, y: y + 3, width: Math.max(1, (150 * row.value) / top), height: height - 7, rx: 2 });
     bar.style.fill = row.color || "var(--accent)";
-    picture.append(bar, svg("text", { x: 124 + (190 * row.value) / top, y: y + height * 0.62 }, format(row)));
+    picture.append(bar, svg("text", { x: 124 + (150 * row.value) / top, y: y + height * 0.62 }, format(row)));
   });
 }
 

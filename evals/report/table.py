@@ -107,3 +107,21 @@ def print_failures(folder: RunFolder, console: Console | None = None) -> None:
 def _keys(keys: list[list[Any]]) -> str:
     shown = ", ".join(f"{task}#{sample}" for task, sample in keys[:5])
     return shown + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+
+
+def print_differences(result: dict[str, Any], console: Console | None = None) -> None:
+    """The outcome of `check-evalplus`."""
+    console = console or Console()
+    if result["differences"]:
+        table = Table(title="where stock evalplus and ours differ", title_justify="left")
+        for column in ("task", "sample", "tests", "ours", "evalplus", "reason"):
+            table.add_column(column)
+        for row in result["differences"]:
+            cells = (row["task_id"], str(row["sample"]), row["group"], row["ours"], row["evalplus"])
+            table.add_row(*(safe(cell) for cell in cells), safe(row["reason"], 160))
+        console.print(table)
+    console.print(
+        f"{result['benchmark']}: {result['samples']} samples, ours {result['ours_pass']} pass in {result['ours_s']:.1f} s, "
+        f"evalplus {result['evalplus_pass']} pass in {result['evalplus_s']:.1f} s; "
+        f"{result['differ']} differences, {result['unexplained']} not listed bugs"
+    )
