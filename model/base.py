@@ -285,6 +285,12 @@ class Base(nn.Module):
         """[B, T, V] in the compute dtype."""
         return self.head(h_BTD, NO_HEADS)
 
+    def head_weight(self) -> torch.Tensor:
+        """The output matrix [V, D], for looking up rows."""
+        weight = self.embedding if self.config.tied else self.head.weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
+
     def projections(self) -> Iterator[tuple[nn.Module, str, Projection]]:
         """(owner, attribute, projection) of every projection inside the layers, in order: for converters."""
         for layer in self.layers:

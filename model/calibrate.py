@@ -1,5 +1,6 @@
 """What this device is good at, measured once and cached in the data folder (calibration/*.json).
 
+`width_curve`: ms of a pass against its width; the planner of drafts and `auto` live on it.
 `cpu_precision`: bf16, fp32 or mixed weights. CPUs with bf16 units are fastest in bf16 throughout; those
 without are fast at bf16 matrix-vector products (half the bytes) and slow at bf16 matrix-matrix products.
 """
@@ -20,9 +21,12 @@ import torch
 
 from model import store
 from model.packed import Packed, supported
+from model.plan import UNMEASURED, Curve
 
 if TYPE_CHECKING:
     from model.engine import Precision
+    from model.kvcache import KVCache
+    from model.runner import Runner
 
 FORMAT = 1
 # Below this many parameters a calibration costs more than it saves.
@@ -107,3 +111,36 @@ def _measure_precision() -> Precision:
     if speed["bf16", 1] >= speed["fp32", 1]:
         return "fp32"
     return "bf16" if speed["bf16", 32] <= speed["fp32", 32] else "mixed"
+
+
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_CONTEXT = 256
+
+
+def width_curve(runner: Runner, *, fresh: bool = False) -> Curve:
+    """ms of a pass of 1 to 256 tokens behind 256 cached ones, with its output head; small models are not
+    measured.
+
+    fresh: measure now, whatever is stored.
+    """
+    config, base = runner.base.config, runner.base
+    if base.embedding.numel() < _SMALL:
+        return UNMEASURED
+    heads = "" if runner.heads is None else f" heads {runner.heads.sha256[:12]}"
+    key = f"width of {config} {base.dtype}{heads} on {fingerprint(base.device)}"
+    ms = _measure_widths(runner) if fresh else cached(key, partial(_measure_widths, runner))
+    return Curve(WIDTHS, tuple(ms))
+
+
+def _measure_widths(runner: Runner) -> list[float]:
+    cache = runner.cache(_CONTEXT)
+    runner.prefill(cache, [0] * _CONTEXT)
+    return [median_ms(partial(_pass, runner, cache, width), 5) for width in WIDTHS]
+
+
+def _pass(runner: Runner, cache: KVCache, width: int) -> None:
+    """One CLEAN token and width - 1 of a draft block, as in a verified pass."""
+    parts = [runner.clean([0], _CONTEXT)]
+    if width > 1:
+        parts.append(runner.block([0] * (width - 1), [True] * (width - 1), _CONTEXT, 1))
+    runner.logits(runner.run(cache, parts)).argmax(-1).tolist()

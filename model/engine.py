@@ -17,14 +17,18 @@ from typing import Literal
 
 import torch
 
-from model import ar
+from model import ar, verified
 from model.base import Base
+from model.calibrate import cpu_precision, width_curve
 from model.checkpoint import base_sha256
+from model.drafter import Drafter
 from model.errors import ContextOverflowError, RequestError
 from model.heads import HeadSet
 from model.kvcache import KVCache
 from model.packed import pack, supported
+from model.plan import WIDEST, Planner
 from model.request import Decode, GenerateRequest, ModelInfo, Step
+from model.roles import Role
 from model.runner import Runner
 from model.session import Session
 from model.tokenizer import Tokenizer
@@ -67,12 +71,12 @@ class Engine:
         self.runner = Runner(self.base, self.heads, prompt_base=wide)
         self._wide = Runner(wide, self.heads) if wide is not None else self.runner
         self._last: tuple[list[int], KVCache] | None = None
+        self._drafter_made: Drafter | None = None
+        self._planner: Planner | None = None
 
     def _default_precision(self) -> Precision:
         if self.device.type != "cpu":
             return "bf16"
-        from model.calibrate import cpu_precision
-
         return cpu_precision(self.folder)
 
     def _load(self, dtype: torch.dtype, context: int | None) -> Base:
@@ -131,7 +135,13 @@ class Engine:
         return self._steps(request, prompt, mode, cancel)
 
     def _mode(self, request: GenerateRequest) -> Decode:
-        return request.decode
+        """What `auto` means here: `verified` where there is a drafting head (its planner falls back to plain
+        decoding where drafts do not pay), else `ar`. Both give the same answer.
+        """
+        if request.decode != "auto":
+            return request.decode
+        drafts = self.heads is not None and self.heads.config.of_role(Role.DRAFT)
+        return "verified" if drafts else "ar"
 
     def _steps(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
@@ -141,14 +151,31 @@ class Engine:
             session.finish = "length"
             yield session.step(forwards=0)
             return
-        runner = self.runner
+        runner = self.runner if mode == "ar" else self._wide
         cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
             session.prefilled()
-            yield from ar.decode(runner, cache, session)
+            if mode == "ar":
+                yield from ar.decode(runner, cache, session)
+            else:
+                yield from verified.decode(runner, cache, session, self._drafter(), self.planner)
         finally:
             self._last = ([*prompt, *session.ids], cache)
+
+    def _drafter(self) -> Drafter:
+        if self._drafter_made is None:
+            mask_id = self.tokenizer.mask_id
+            limit = self.tokenizer.vocab_size if mask_id is None else min(mask_id, self.tokenizer.vocab_size)
+            self._drafter_made = Drafter(self._wide, limit)
+        return self._drafter_made
+
+    @property
+    def planner(self) -> Planner:
+        """Of this engine's drafts; it learns over requests."""
+        if self._planner is None:
+            self._planner = Planner(width_curve(self._wide), limit=31)
+        return self._planner
 
     def _cache(self, runner: Runner, prompt: list[int], capacity: int) -> KVCache:
         """A cache that holds as much of the prompt (without its last token) as the last answer left."""
@@ -157,7 +184,7 @@ class Engine:
             self._last = None
             if cache.dtype == runner.base.dtype:
                 shared = _common(known[: cache.length[0]], prompt[:-1])
-                if cache.keys.shape[3] >= capacity:
+                if cache.capacity >= capacity + WIDEST:
                     cache.truncate(shared)
                     return cache
         return runner.cache(capacity)

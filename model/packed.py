@@ -84,7 +84,9 @@ def pack(base: Base) -> None:
     for owner, attribute, projection in list(base.projections()):
         setattr(owner, attribute, _packed(projection, base.dtype))
     if isinstance(base.head, DenseProjection):
+        rows = base.head.weight
         base.head = PackedProjection(base.head)
+        base.head.weight = rows  # drafts look rows up (Base.head_weight); tied, it is the embedding anyway
 
 
 def _packed(projection: Projection, dtype: torch.dtype) -> Projection:

@@ -18,6 +18,7 @@ import torch
 from model.base import Base
 from model.heads import HeadSet
 from model.kvcache import KVCache, clean_tokens, draft_tokens, length_token, pack_tokens
+from model.plan import WIDEST
 from model.roles import Role, Segment, Tokens
 from model.router import choose
 
@@ -50,11 +51,17 @@ class Runner:
         self.head_of = dict(head_of if head_of is not None else choose(heads))
 
     @property
+    def hints(self) -> bool:
+        """Were the heads trained to take guesses as hints?"""
+        return self.heads is not None and bool(self.heads.hint.any())
+
+    @property
     def device(self) -> torch.device:
         return self.base.device
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
-        return KVCache(self.base.config, rows, capacity, self.base.dtype, self.device)
+        """For `capacity` committed tokens a row, and room for one pass behind them."""
+        return KVCache(self.base.config, rows, capacity + WIDEST, self.base.dtype, self.device)
 
     def clean(self, ids: Sequence[int], start: int) -> Part:
         """Committed tokens, or drafts that are being verified."""

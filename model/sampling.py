@@ -79,5 +79,5 @@ def pick(
 
 def logprob(logits_NV: torch.Tensor, ids_N: torch.Tensor) -> torch.Tensor:
     """log p [N] of the chosen tokens at temperature 1, in float32."""
-    wide = logits_NV.float()
-    return wide.gather(-1, ids_N[:, None])[:, 0] - wide.logsumexp(-1)
+    # log_softmax works row by row: the result does not depend on how many rows there are.
+    return logits_NV.float().log_softmax(-1).gather(-1, ids_N[:, None])[:, 0]

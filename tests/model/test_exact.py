@@ -1,4 +1,6 @@
-"""Exactness: a token's states do not depend on what else is in the pass, in the batch, or on how the cache grew."""
+"""Exactness: a token's states do not depend on what else is in the pass, in the batch, or on how the
+cache grew.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,7 @@ def ids_of(count: int, seed: int = 0) -> list[int]:
 
 @pytest.fixture(scope="module")
 def runners(folders):
-    return {
-        (family, dtype): runner_of(folders[family], dtype) for family in FAMILIES for dtype in TYPES
-    }
+    return {(family, dtype): runner_of(folders[family], dtype) for family in FAMILIES for dtype in TYPES}
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -125,7 +125,9 @@ def test_rows_of_a_batch_equal_single_rows(runners, dtype):
         alone.append(runner.run(single, [part]))
         tokens.append(part.tokens)
         x.append(part.x)
-    batch = Tokens(*(torch.cat([getattr(t, n) for t in tokens]) for n in ("role", "position", "block", "begin")))
+    batch = Tokens(
+        *(torch.cat([getattr(t, n) for t in tokens]) for n in ("role", "position", "block", "begin"))
+    )
     with torch.inference_mode():
         route = runner._route([runner.clean([0] * width, 0)])
         together = runner.base(torch.cat(x), batch.position, cache.attention(batch), route)
@@ -172,7 +174,11 @@ def test_a_draft_never_leaks_into_clean_states(folders):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(list(Role)), st.integers(0, 6), st.integers(1, 3)), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(list(Role)), st.integers(0, 6), st.integers(1, 3)), min_size=1, max_size=12
+    )
+)
 def test_visible_is_the_table_of_the_docs(tokens):
     """Against a plain reading of the rules, token by token."""
     role = torch.tensor([[t[0] for t in tokens]])

@@ -1,0 +1,81 @@
+"""Verified decoding: the diffusion head drafts, the AR head decides, one pass does both.
+
+A pass at cache length n, with pending token t at position n and a draft d1..dm:
+
+    CLEAN   t d1 d2 .. dm                  states predict positions n+1 .. n+m+1: y0 .. ym
+    DRAFT   (t  MASK MASK ..)              a block that hangs at acceptance point 0,
+    DRAFT   (d2 MASK MASK ..)              one at point 2, ...: each sees only the CLEAN tokens before it
+
+Draft tokens are accepted while d(i+1) = y(i). If a are, then d1..da and ya are final: a + 1 tokens from one
+pass. ya is the next pending token, and the block that hangs at a holds the next draft: its states say what
+follows ya, and the sequential head starts from ya. If no block hangs at a, the nearest earlier block
+serves, with the sequential head run over the tokens that are known by now.
+
+The answer is that of `ar`, token for token: y(i) is computed from the same tokens by kernels whose rows do
+not depend on the width of the pass (model.packed, model.kvcache), and sampled with noise that depends on
+the position only (model.sampling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from model.ar import choose
+from model.drafter import Drafter
+from model.kvcache import KVCache
+from model.plan import Plan, Planner, coverage
+from model.request import Step
+from model.runner import Part, Runner
+from model.session import Session
+
+
+def decode(
+    runner: Runner, cache: KVCache, session: Session, drafter: Drafter, planner: Planner
+) -> Iterator[Step]:
+    """The cache holds the prompt without its last token."""
+    request = session.request
+    pending = session.prompt[-1]
+    draft: list[int] = []
+    while not session.done:
+        if session.cancelled():
+            yield session.step(forwards=0)
+            return
+        start = cache.length[0]
+        plan = planner.plan(len(draft), session.left, request)
+        line = [pending, *draft[: plan.verify]]
+        states = runner.run(cache, _parts(runner, line, start, plan, draft))
+        ids, logs, sure = choose(runner.logits(states[: len(line)]), start + 1, request)
+        accepted = 0
+        while accepted < plan.verify and line[accepted + 1] == ids[accepted]:
+            accepted += 1
+        planner.observe(accepted, plan.verify)
+        tokens, text = session.commit(ids[: accepted + 1], logs[: accepted + 1], sure[: accepted + 1])
+        cache.keep(len(tokens))
+        pending, draft = ids[accepted], []
+        point = coverage(plan.points, accepted)
+        if not session.done and point is not None:
+            at = len(line) + plan.points.index(point) * (1 + plan.masks)
+            block = states[at : at + 1 + plan.masks]
+            known = [*line[point : accepted + 1], pending]
+            if len(known) <= len(block):
+                draft = drafter.propose(block, known, start + accepted + 2, request)
+        shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft))
+        yield session.step(tokens, text, draft=shown)
+
+
+def _parts(runner: Runner, line: Sequence[int], start: int, plan: Plan, draft: Sequence[int]) -> list[Part]:
+    """The CLEAN line and its blocks. What the last draft said about a block's positions comes in as hints,
+    when the heads were trained with hints.
+    """
+    parts = [runner.clean(line, start)]
+    for number, point in enumerate(plan.points, start=1):
+        ids, masked = [line[point]] + [0] * plan.masks, [False] + [True] * plan.masks
+        hinted = None
+        if runner.hints:
+            # At this point the next token of the draft was wrong; what came after it may be right.
+            tail = [0, *draft[point + 1 : point + plan.masks]]
+            hinted = [False] * (1 + plan.masks)
+            for i in range(1, len(tail)):
+                ids[1 + i], masked[1 + i], hinted[1 + i] = tail[i], False, True
+        parts.append(runner.block(ids, masked, start + point, number, hinted))
+    return parts
