@@ -5,6 +5,7 @@ BIN := .venv/bin
 MODEL ?= qwen2.5-coder-0.5b
 # Two workers on two cores: more threads a worker only fight each other.
 PYTEST_WORKERS ?= 2
+TASK ?= 01-fizzbuzz
 
 .PHONY: help env weights demo test check docs pins clean
 
@@ -18,7 +19,8 @@ weights: env
 	@$(BIN)/model pull $(MODEL)
 
 demo: weights  ## fetch the default model and let the agent solve an example task
-	@$(BIN)/agent run examples/$(or $(TASK),01-fizzbuzz)/task.md --model $(MODEL)
+	@rm -rf runs/demo && mkdir -p runs/demo
+	@$(BIN)/agent run examples/$(TASK)/task.md --model $(MODEL) --workdir runs/demo
 
 test: weights  ## run the tests (bend and docker tests run where those are installed)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(ARGS)
