@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("agent.commands.undo:undo_command", "Put back the files a run changed."),
 }
 UI_GROUP = "trihead.ui"
+DECODES = ("auto", "ar", "diffusion", "verified")
 
 
 class LazyGroup(click.Group):
@@ -49,17 +50,29 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="trihead")
+@click.option("--model", help="Terminal app: the model.  [default: the default model]")
+@click.option(
+    "--decode", type=click.Choice(DECODES), help="Terminal app: how tokens are made.  [default: ar]"
+)
+@click.option("--workdir", help="Terminal app: the folder to work on.  [default: this one]")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context, /, **settings: str | None) -> int | None:
     """A code agent: from a task to a program that passes its tests.
 
     Without a command the terminal app opens.
     """
+    chosen = {name: value for name, value in settings.items() if value is not None}
     if ctx.invoked_subcommand is None:
-        _open_ui(ctx)
+        return _open_ui(ctx, chosen)
+    if chosen:
+        option = f"--{next(iter(chosen))}"
+        raise click.UsageError(
+            f"{option} before a command is for the terminal app; put it after the command", ctx
+        )
+    return None
 
 
-def _open_ui(ctx: click.Context) -> None:
+def _open_ui(ctx: click.Context, settings: dict[str, str]) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("the terminal app needs a terminal; use 'agent run TASK.md' here", ctx)
     from importlib.metadata import entry_points
@@ -67,7 +80,7 @@ def _open_ui(ctx: click.Context) -> None:
     found = list(entry_points(group=UI_GROUP))
     if not found:
         raise click.UsageError(f"no terminal app is installed (entry-point group {UI_GROUP})", ctx)
-    found[0].load()()
+    return int(found[0].load()(**settings) or 0)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -144,6 +144,8 @@ class _Run:
     def _solve(self) -> Iterator[Event]:
         """Attempts until one passes here and in a fresh sandbox; raises Stop otherwise."""
         self.author = Author(self.task, self.workspace, self.options.call_tokens)
+        if self.task.has_tests and self.task.lang == "python" and not self.checker.probe.works:
+            raise Infrastructure(self.checker.probe.why)  # before the model works for nothing
         if self.options.plan:
             answer = yield from self._ask("plan", self.author.plan())
             yield events.Planned(self.author.take_plan(answer.text))
@@ -211,7 +213,8 @@ class _Run:
             raise Infrastructure(verdict.detail or f"the check could not run: {verdict.status}")
         if not self.task.has_tests:
             raise Unsolved("nothing was verified: give the task tests, cases or examples, or pass --test-cmd")
-        self.budget.guard(asking=False)
+        if not (fresh and verdict.ok):  # a solved task stays solved, however late
+            self.budget.guard(asking=False)
 
     def _ask(
         self, phase: Phase, prompt: GenerateRequest, seed: int | None = None

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.cli import DECODES
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from agent.events import Event
     from agent.output import Output
-
-_DECODES = ("auto", "ar", "diffusion", "verified")
 
 
 @click.command("run", short_help="Work on a task file until its tests pass.")
@@ -24,7 +24,7 @@ _DECODES = ("auto", "ar", "diffusion", "verified")
 @click.option(
     "--model", help="Model name, folder, .gguf or scripted:FILE. [default: the task's, else the default]"
 )
-@click.option("--decode", type=click.Choice(_DECODES), help="How tokens are made.  [default: ar]")
+@click.option("--decode", type=click.Choice(DECODES), help="How tokens are made.  [default: ar]")
 @click.option("--max-steps", type=click.IntRange(1), help="Model calls at most.  [default: 12]")
 @click.option("--max-repairs", type=click.IntRange(0), help="Repairs after the first answer.  [default: 3]")
 @click.option(
@@ -87,14 +87,13 @@ def _events(
     flags: dict[str, Any],
     cancel: threading.Event,
 ) -> Generator[Event, None, None]:
-    from verify.checker import open_checker
-
     from agent import session
     from agent.loop import run
     from agent.options import Options
     from agent.task import load_task
     from agent.trajectory import recorded
     from model.load import load
+    from verify.checker import open_checker
 
     task = load_task(task_file, workdir=workdir, test_cmd=test_cmd)
     with out.busy("loading the model"):

@@ -136,6 +136,7 @@ def test_exit_codes(task_folder: Path, script: str, flags: tuple[str, ...], code
         (("trajectories", "export", "x"), 2, "no sessions yet"),
         (("undo",), 2, "no sessions yet"),
         ((), 2, "needs a terminal"),
+        (("--model", "tiny", "undo"), 2, "--model before a command is for the terminal app"),
     ],
 )
 def test_bad_input_is_one_line_and_an_exit_code(

@@ -17,7 +17,7 @@ from model.request import GenerateRequest, Model, ModelInfo, Step
 from model.scripted import ScriptedModel
 from verify.checker import Checker, open_checker
 from verify.request import Case
-from verify.verdict import Status, Verdict
+from verify.verdict import Status
 
 STUB = '```python\ndef double(x: int) -> int:\n    """Twice x."""\n```'
 GOOD, BAD, WORSE = "    return 2 * x\n", "    return x + 1\n", "    return x - 1\n"
@@ -226,16 +226,37 @@ def test_tests_of_a_repository_are_run_and_cannot_be_edited(workdir: Path, check
     assert (workdir / "test_calc.py").read_text() == test
 
 
-def test_a_sandbox_that_is_not_there(workdir: Path) -> None:
-    class Unavailable:
-        """A checker on a machine without a working sandbox; the verdict is what `verify` gives there."""
+def test_no_bubblewrap(workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIHEAD_BWRAP", str(tmp_path / "bwrap"))
+    with open_checker("bubblewrap") as none:
+        _, done = go(task(workdir), none, GOOD)
+    assert (done.status, done.exit_code, done.steps) == ("error", 5, 0)
+    assert str(tmp_path / "bwrap") in done.error
+    assert "\n" not in done.error
+    assert not (workdir / "solution.py").exists()
 
-        def check(self, request: object) -> Verdict:
-            return Verdict(Status.UNAVAILABLE, detail="bwrap is not installed; see verify doctor")
 
-    events, done = go(task(workdir), Unavailable(), GOOD, GOOD)  # type: ignore[arg-type]
+def test_user_namespaces_off(workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What bwrap says and does on a kernel that refuses new user namespaces.
+    bwrap = tmp_path / "bwrap"
+    bwrap.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && { echo bubblewrap 0.11.0; exit 0; }\n'
+        "echo 'bwrap: No permissions to create a new namespace, likely because the kernel does not allow"
+        " non-privileged user namespaces.' >&2\nexit 1\n"
+    )
+    bwrap.chmod(0o755)
+    monkeypatch.setenv("TRIHEAD_BWRAP", str(bwrap))
+    with open_checker("bubblewrap") as none:
+        _, done = go(task(workdir), none, GOOD)
+    assert (done.status, done.exit_code, done.steps) == ("error", 5, 0)
+    assert "namespace" in done.error
+
+
+def test_a_sandbox_that_breaks_later(workdir: Path) -> None:
+    with open_checker() as opened:
+        opened.close()  # its verdicts are INTERNAL_ERROR from here on
+        events, done = go(task(workdir), opened, GOOD, GOOD)
     assert (done.status, done.exit_code) == ("error", 5)
-    assert "verify doctor" in done.error
     assert kinds(events).count("verified") == 1
     assert not (workdir / "solution.py").exists()
 
