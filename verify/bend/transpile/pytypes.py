@@ -89,10 +89,10 @@ def bend(typ: Type) -> str:
 def mangle(typ: Type) -> str:
     """A name for helpers that exist once a type."""
     typ = prune(typ)
-    if typ.kind == "set":
-        return f"list_{mangle(typ.args[0])}"
     name = "int" if typ.kind == "var" else typ.kind
-    return "_".join([name + (str(len(typ.args)) if typ.kind == "tuple" else ""), *(mangle(arg) for arg in typ.args)])
+    return "_".join(
+        [name + (str(len(typ.args)) if typ.kind == "tuple" else ""), *(mangle(arg) for arg in typ.args)]
+    )
 
 
 def of_value(value: object) -> Type:

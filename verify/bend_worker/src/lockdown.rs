@@ -14,7 +14,8 @@ pub fn limits(heap: u64, stack: u64) {
   set(libc::RLIMIT_AS, ARENA_BYTES + stack + heap);
 }
 
-/// Allow reading and writing open descriptors, memory, futexes, clocks and leaving; anything else kills the process.
+/// Allow reading and writing open descriptors, memory, futexes, clocks and leaving; anything else fails with EPERM
+/// (and does not kill: malloc looks for a file of /proc when it gives memory back, and can do without it).
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn seccomp() {
   #[cfg(target_arch = "x86_64")]
@@ -61,7 +62,7 @@ pub fn seccomp() {
   for (at, number) in allowed.iter().enumerate() {
     filter.push(op(equal, *number as u32, (allowed.len() - at) as u8, 0));
   }
-  filter.push(op(give, libc::SECCOMP_RET_KILL_PROCESS, 0, 0));
+  filter.push(op(give, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0));
   filter.push(op(give, libc::SECCOMP_RET_ALLOW, 0, 0));
   let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
   unsafe {
