@@ -131,6 +131,10 @@ class Benchmark(ABC):
         """Why it cannot run here without more help (data to fetch), in one line; '' when it can."""
         return ""
 
+    def cost(self, task: Task) -> float:
+        """Seconds that judging it takes, where known: the longest go first when all samples are at hand."""
+        return 0.0
+
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """Tasks by id, in the benchmark's own order."""

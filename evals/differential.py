@@ -96,7 +96,7 @@ def _compare_values(
                 ok = accepts(dataset, inputs.entry, atol, list(inputs.args[index]), value, right)
                 if not ok:
                     problem = f"returned {_short(value)}, not {_short(right)}"
-        elif got.startswith(("!", "T")):
+        elif got.startswith(("!", "T", "~")):
             problem = got
         flags[index] = ok
         if not ok:
@@ -137,6 +137,8 @@ def _outcome(run: InputRun, flags: Sequence[bool | None], problems: dict[int, st
         status, detail = Status.OOM, problem[1:]
     elif problem.startswith("!"):
         status, detail = Status.RUNTIME_ERROR, problem[1:]
+    elif problem.startswith("~"):
+        status, detail = Status.BAD_OUTPUT, f"returned {problem[1:]}"
     elif problem:
         status, detail = Status.FAILED, problem
     else:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from evals.errors import DataError, InfrastructureError
 from evals.rundir import write_atomic
+from evals.runner import Inputs, runner_source
 
 if TYPE_CHECKING:
-    from evals.runner import InputRunner, Inputs
+    from evals.runner import InputRunner
 
 REFERENCE_LIMIT_S = 60.0
 
@@ -37,22 +38,35 @@ class ExpectedStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._memory: dict[str, Expected] = {}
 
     def get(self, task_id: str, inputs: Inputs, reference: str, runner: InputRunner) -> Expected:
         """From the store, else computed and stored. Raises DataError when the reference itself fails."""
-        key = self._key(inputs, reference, runner.source)
-        path = self.folder / key[:2] / f"{key}.json"
-        found = _load(path, len(inputs))
+        found = self.known(inputs, reference)
         if found is None:
             found = self._compute(task_id, inputs, reference, runner)
+            path = self._path(self._key(inputs, reference))
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, json.dumps({"digests": found.digests, "total_s": found.total_s}))
         return found
 
-    def _key(self, inputs: Inputs, reference: str, source: str) -> str:
+    def known(self, inputs: Inputs, reference: str) -> Expected | None:
+        """What the store holds, if it does."""
+        key = self._key(inputs, reference)
+        if key not in self._memory:
+            found = _load(self._path(key), len(inputs))
+            if found is None:
+                return None
+            self._memory[key] = found
+        return self._memory[key]
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+    def _key(self, inputs: Inputs, reference: str) -> str:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256()
-        for part in (version, source, reference, inputs.entry, inputs.view, inputs.fingerprint):
+        for part in (version, runner_source(), reference, inputs.entry, inputs.view, inputs.fingerprint):
             digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()
 

@@ -125,7 +125,7 @@ class _Run:
         pool = ThreadPoolExecutor(self.jobs, thread_name_prefix="score")
         pending: list[Future[None]] = []
         try:
-            for key in self.wanted:
+            for key in self._order():
                 if key in judged and key in have:
                     continue
                 sample = have.get(key) or self._make(key)
@@ -137,6 +137,15 @@ class _Run:
         finally:
             # After an error or Ctrl-C the samples not yet judged stay for --resume.
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _order(self) -> list[Key]:
+        """As wanted; where nothing has to be generated, the longest to judge first, so that no core idles at
+        the end.
+        """
+        if not self.source.instant:
+            return self.wanted
+        costs = {task_id: self.benchmark.cost(task) for task_id, task in self.tasks.items()}
+        return sorted(self.wanted, key=lambda key: -costs[key[0]])
 
     def _make(self, key: Key) -> Sample:
         sample, timing = self.source.sample(self.tasks[key[0]], key[1], self.judge)

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +61,17 @@ class InputRun:
         return self.status in NEVER_A_REWARD
 
 
+@cache
+def runner_source() -> str:
+    """The text of the program that runs inside."""
+    return resources.files("evals.inside").joinpath("runner.py").read_text(encoding="utf-8")
+
+
 class InputRunner:
     """Runs candidates through `judge.execute`. Thread-safe as the judge is."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self.source = resources.files("evals.inside").joinpath("runner.py").read_text()
         self._codec = inspect.getsource(verify.codec)
 
     def run(
@@ -76,7 +81,7 @@ class InputRunner:
         *,
         wanted: Sequence[int] | None = None,
         full: bool = False,
-        limit_s: float = MIN_LIMIT_S,
+        limit_s: float | None = None,
         reference_s: float = 0.0,
     ) -> InputRun:
         """Call the candidate on `wanted` inputs (default all). `reference_s`: the reference's time on all of
@@ -89,7 +94,7 @@ class InputRunner:
             "entry": inputs.entry,
             "mode": "full" if full else "digest",
             "view": inputs.view,
-            "limit_s": max(limit_s, LIMIT_FACTOR * reference_s),
+            "limit_s": max(limit_s or MIN_LIMIT_S, LIMIT_FACTOR * reference_s),
         }
         if inputs.coded:
             job["coded"] = verify.codec.encode([list(a) for a in args]).hex()
@@ -106,7 +111,7 @@ class InputRunner:
             processes=32,
             code_bytes=1 << 20,
         )
-        done = self._judge.execute(self.source, json.dumps(job).encode(), limits)
+        done = self._judge.execute(runner_source(), json.dumps(job).encode(), limits)
         text = done.stdout.decode("utf-8", "replace").split("\n")
         head, body = text[0], text[1:]
         complete = len(body) > len(indices) and body[len(indices)] == "."

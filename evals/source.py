@@ -26,7 +26,12 @@ OnStep = Callable[[Step], None]
 
 
 class SampleSource(Protocol):
-    """Gives one sample of one task, and what it took. `info` describes it for the record."""
+    """Gives one sample of one task, and what it took.
+
+    `info` describes it for the record. `instant`: samples take no time to get.
+    """
+
+    instant: bool
 
     @property
     def info(self) -> dict[str, Any]: ...
@@ -37,6 +42,7 @@ class SampleSource(Protocol):
 class Canonical:
     """The benchmark's own solutions: what a perfect model would score."""
 
+    instant = True
     info: dict[str, Any] = {"name": "canonical"}  # noqa: RUF012 - one constant value, never changed
 
     def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
@@ -45,6 +51,8 @@ class Canonical:
 
 class Given:
     """Samples read from a file. `info` names the file's hash."""
+
+    instant = True
 
     def __init__(self, samples: list[Sample], info: dict[str, Any]) -> None:
         self._samples = {sample.key: sample for sample in samples}
@@ -56,6 +64,8 @@ class Given:
 
 class FromModel:
     """Ask a model. The model is loaded at the first use."""
+
+    instant = False
 
     def __init__(self, benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None) -> None:
         self._benchmark, self._settings, self._on_step = benchmark, settings, on_step

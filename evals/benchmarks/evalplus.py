@@ -83,6 +83,10 @@ class EvalPlusBenchmark(Benchmark):
     def _store(self) -> ExpectedStore:
         return ExpectedStore(evals_home() / "expected")
 
+    def cost(self, task: Task) -> float:
+        known = self._store.known(task.data["inputs"], task.reference)
+        return known.total_s if known else 0.0
+
     def score(self, task: Task, solution: str, judge: Judge) -> Scored:
         data = task.data
         scored = judge_outputs(

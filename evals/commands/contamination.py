@@ -47,16 +47,15 @@ def contamination(data: tuple[Path, ...], chosen: tuple[str, ...], as_json: bool
                     if as_json
                     else f"{where}: {finding.task_id} {finding.kind} {finding.share:.0%}"
                 )
+    searched = [b.name for b in usable]
     totals = {
         "documents": count,
         "contaminated": tainted,
         "findings": found,
-        "benchmarks": [b.name for b in usable],
+        "benchmarks": searched,
     }
     if as_json:
         click.echo(json.dumps(totals))
     else:
-        click.echo(
-            f"{tainted} of {count} documents hold benchmark text (searched: {', '.join(totals['benchmarks'])})"
-        )
+        click.echo(f"{tainted} of {count} documents hold benchmark text (searched: {', '.join(searched)})")
     return 1 if found else 0

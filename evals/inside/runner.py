@@ -3,7 +3,7 @@
 Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's
 bytes in hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`), limit_s
 (CPU seconds a call), codec (source of verify.codec). stdout, one line an input: 32 hex digits of the value's
-digest | `=` and the encoded value in hex | `?` no digest | `~` too large | `!` and an exception | `T` time
+digest | `=` and the encoded value in hex | `?` no digest | `~` and why there is no value | `!` and an exception | `T` time
 limit (the last line). First line `+`, or `#` and why the code did not load; last line `.`. The candidate's
 own stdin, stdout and stderr are /dev/null.
 
@@ -26,6 +26,10 @@ from typing import Any
 
 class OutOfTime(BaseException):
     pass
+
+
+class NoValue(Exception):
+    """A result that is no plain data."""
 
 
 def on_timer(number: int, frame: object) -> None:
@@ -54,7 +58,7 @@ def one_line(error: BaseException) -> str:
 def plain(value: Any, depth: int = 0) -> Any:
     """The value in exact built-in types where `==` would call them equal: subclasses, numpy scalars."""
     if depth > 90:
-        raise ValueError("nested too deep")
+        raise NoValue("nested too deep")
     kind = type(value)
     if kind in (int, float, str, bool, complex, bytes) or value is None:
         return value
@@ -78,7 +82,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return {plain(k, depth + 1): plain(v, depth + 1) for k, v in dict.items(value)}
     if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return plain(value.item(), depth + 1)
-    raise ValueError("type " + kind.__name__)
+    raise NoValue("a value of type " + kind.__name__)
 
 
 def main() -> None:
@@ -116,6 +120,7 @@ def main() -> None:
     finally:
         disarm()
     results.write(b"+\n")
+    results.flush()
 
     write, flush, clock = results.write, results.flush, time.monotonic
     setitimer, prof, real = signal.setitimer, signal.ITIMER_PROF, signal.ITIMER_REAL
@@ -133,8 +138,10 @@ def main() -> None:
             if full:
                 try:
                     line = b"=" + codec["encode"](plain(value), 4000000).hex().encode() + b"\n"
+                except NoValue as error:
+                    line = b"~" + one_line(error)[9:].encode("utf-8", "replace") + b"\n"
                 except codec["TooLargeError"]:
-                    line = b"~\n"
+                    line = b"~a value too large to compare\n"
             else:
                 try:
                     # Version 2 has no references and no interning, so equal values give equal bytes.
