@@ -6,6 +6,7 @@ Names: a named model (`qwen2.5-coder-0.5b`, ...), `default` (the largest named m
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from model.names import DEFAULT, DEFAULT_LARGE_GPU, NAMED
 
 if TYPE_CHECKING:
     from model.request import Model
+
+_LOG = logging.getLogger("model")
 
 # The 30B in FP8 is 31 GB; 40 GB leave room for its cache.
 _LARGE_GPU_BYTES = 39 * 1024**3
@@ -47,10 +50,47 @@ def load(name: str, *, device: str = "auto", heads: str | None = None, context: 
     if name == "default":
         name = default_name(device)
     folder = store.resolve(name)
+    check_fp8(folder, device)
     from model.engine import Engine
 
     public = name if name in NAMED or name.startswith("tiny") else folder.name
     return Engine(folder, name=public, device=device, heads=heads_folder(folder, heads), context=context)
+
+
+def check_fp8(folder: Path, device: str) -> None:
+    """Before an FP8 checkpoint is loaded where FP8 is not computed with: say what dequantising takes, or
+    refuse.
+
+    Raises WeightsError when the memory is not there.
+    """
+    import psutil
+    import torch
+
+    from model import fp8
+    from model.memory import shape_of
+
+    if not fp8.is_fp8(folder):
+        return
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    place = torch.device(kind)
+    if fp8.has_fp8_units(place):
+        return
+    need = shape_of(folder).dequantised_bytes
+    free = (
+        int(psutil.virtual_memory().available) if place.type == "cpu" else torch.cuda.mem_get_info(place)[0]
+    )
+    if need > free:
+        raise WeightsError(
+            f"{folder.name} is FP8, which {kind} cannot compute with; dequantised to bf16 it takes"
+            f" {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: use a GPU with FP8 units or a smaller model"
+        )
+    _LOG.warning(
+        "%s is FP8, which %s cannot compute with: dequantised to bf16 it takes %.1f GB instead of %.1f GB",
+        folder.name,
+        kind,
+        need / 1e9,
+        shape_of(folder).weight_bytes / 1e9,
+    )
 
 
 def default_name(device: str = "auto") -> str:

@@ -70,11 +70,10 @@ class Shape:
     def _fixed(self) -> int:
         return self.weight_bytes + self.heads_bytes + 4 * self.vocab * _BLOCK_TOKENS + _DRIVER_BYTES
 
-    def dequantised_bytes(self, *, cpu: bool) -> int:
-        """Bytes of the weights where FP8 is not computed with: bf16 on a GPU, float32 beside bf16 on a
-        CPU.
-        """
-        return self.parameters * (6 if cpu else 2)
+    @property
+    def dequantised_bytes(self) -> int:
+        """Bytes of the weights in bf16, where FP8 is not computed with."""
+        return 2 * self.parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,185 @@
+"""`vllm:NAME`: vLLM in this process for `ar` decoding, behind the common interface.
+
+vLLM is an extra with its own requirement set (`requirements/vllm.txt`); without it loading says so. Prompts
+are rendered by our own tokenizer, so text never becomes control tokens. A step is one step of vLLM's engine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model import store
+from model.errors import ContextOverflowError, ModelError, RequestError
+from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
+from model.stops import StopText
+from model.tokenizer import Tokenizer
+
+# Half a minute of kernel warm-up that only pays on servers that live for hours.
+_ENVIRONMENT = {
+    "VLLM_DEEP_GEMM_WARMUP": "skip",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+}
+
+
+class BackendMissingError(ModelError):
+    """The backend's package is not installed."""
+
+
+class VLLMModel:
+    """A `model.request.Model` over vLLM's engine, one request at a time.
+
+    options: further engine arguments of vLLM, such as `gpu_memory_utilization=0.5`.
+    """
+
+    def __init__(
+        self, name: str, *, folder: Path, device: str = "auto", context: int | None = None, **options: Any
+    ) -> None:
+        if importlib.util.find_spec("vllm") is None:
+            raise BackendMissingError(
+                "vLLM is not installed here; install trihead[vllm] (requirements/vllm.txt) in an environment"
+                " of its own, or use a running server: openai:URL#model"
+            )
+        if device not in ("auto", "cpu", "cuda"):
+            raise RequestError(f"vLLM picks its device itself; use --device auto, not {device!r}")
+        for key, value in _ENVIRONMENT.items():
+            os.environ.setdefault(key, value)
+        from vllm import EngineArgs, LLMEngine
+
+        self._tokenizer = Tokenizer(folder)
+        arguments: dict[str, Any] = {
+            "model": str(folder),
+            "max_model_len": context,
+            "skip_tokenizer_init": True,
+            "seed": 0,
+        }
+        self._engine = LLMEngine.from_engine_args(EngineArgs(**(arguments | options)))
+        config = self._engine.model_config
+        record = store.record(folder)
+        self.info = ModelInfo(
+            f"vllm:{name}",
+            str(config.hf_config.model_type),
+            int(config.max_model_len),
+            str(self._engine.vllm_config.device_config.device_type),
+            str(config.dtype).removeprefix("torch."),
+            base_sha256=str(record.get("tensors_sha256", "")),
+            tokenizer_sha256=self._tokenizer.sha256,
+        )
+        self._count = 0
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer.encode(text))
+
+    def _prompt(self, request: GenerateRequest) -> list[int]:
+        given = [bool(request.messages), request.prompt is not None, request.prompt_ids is not None]
+        if sum(given) != 1:
+            raise RequestError("give exactly one of messages, prompt and prompt_ids")
+        if request.prompt_ids is not None:
+            ids = list(request.prompt_ids)
+        elif request.prompt is not None:
+            ids = self._tokenizer.encode(request.prompt)
+        else:
+            ids = self._tokenizer.render_chat(request.messages)
+        if not ids:
+            raise RequestError("the prompt is empty; give at least one token")
+        return ids
+
+    def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
+        """Raises RequestError, ContextOverflowError before the first step."""
+        if request.decode not in ("ar", "auto"):
+            raise RequestError(f"vLLM decodes `ar` only, not {request.decode!r}")
+        prompt = self._prompt(request)
+        if len(prompt) + request.max_tokens > self.info.context:
+            raise ContextOverflowError(
+                f"{len(prompt)} prompt tokens and {request.max_tokens} new ones exceed the context of"
+                f" {self.info.context}; shorten the prompt or lower max_tokens"
+            )
+        return self._steps(prompt, request, cancel)
+
+    def _steps(
+        self, prompt: list[int], request: GenerateRequest, cancel: threading.Event | None
+    ) -> Iterator[Step]:
+        from vllm import SamplingParams
+
+        parameters = SamplingParams(
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            logprobs=0,
+            detokenize=False,
+            stop_token_ids=sorted(self._tokenizer.eos_ids),
+            **request.extra,
+        )
+        self._count += 1
+        name = str(self._count)
+        started = last = time.perf_counter()
+        self._engine.add_request(name, {"prompt_token_ids": prompt}, parameters)
+        pieces, stops = self._tokenizer.detokenizer(), StopText(request.stop)
+        ids: list[int] = []
+        logprobs: list[float] = []
+        commit_step: list[int] = []
+        text, first, index = "", 0.0, 0
+        reason: FinishReason = "length"
+        running = True
+        try:
+            while running and not stops.stopped:
+                if cancel is not None and cancel.is_set():
+                    reason = "cancelled"
+                    break
+                outputs = [output for output in self._engine.step() if output.request_id == name]
+                if not outputs:
+                    continue
+                running = not outputs[-1].finished
+                completion = outputs[-1].outputs[0]
+                if completion.finish_reason == "stop":
+                    reason = "stop"
+                new: list[Token] = []
+                safe = ""
+                for at in range(len(ids), len(completion.token_ids)):
+                    token = int(completion.token_ids[at])
+                    if token in self._tokenizer.eos_ids:
+                        continue
+                    logprob = float(completion.logprobs[at][token].logprob)
+                    piece = pieces.push(token)
+                    new.append(Token(len(ids), token, piece, math.exp(min(logprob, 0.0))))
+                    ids.append(token)
+                    logprobs.append(logprob)
+                    commit_step.append(index)
+                    safe += stops.push(piece)
+                    if stops.stopped:
+                        reason = "stop"
+                        break
+                now = time.perf_counter()
+                first = first or now - started
+                text += safe
+                confidence = min((token.confidence for token in new), default=0.0)
+                yield Step(index, tuple(new), text=safe, confidence=confidence, ms=1000 * (now - last))
+                last, index = now, index + 1
+        finally:
+            if running:
+                self._engine.abort_request([name])
+        rest = stops.push(pieces.finish()) + stops.finish()
+        result = Generation(
+            text=text + rest,
+            token_ids=tuple(ids),
+            logprobs=tuple(logprobs),
+            commit_step=tuple(commit_step),
+            prompt_tokens=len(prompt),
+            tokens=len(ids),
+            forwards=index,
+            wall_s=time.perf_counter() - started,
+            prefill_s=first,
+            finish_reason=reason,
+            model=self.info.name,
+            decode="ar",
+            prompt_ids=tuple(prompt),
+        )
+        yield Step(index, text=rest, result=result)
