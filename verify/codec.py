@@ -5,11 +5,11 @@
     canonical(parse(data))              -> bytes         (equal bytes <=> equal value and equal types)
     build(parse(data))                  -> the value     (only where a slow hash does no harm)
 
-Exact types only: None, bool, int, float, complex, str, bytes, tuple, list, set, frozenset, dict, and iterators
-(drained, and equal to a list). A subclass instance is refused, so no method that a candidate wrote is ever called.
-`parse` makes plain tuples and never a set or a dict of untrusted members: comparing canonical bytes needs no
-Python hash of theirs, so crafted collisions cost the judge nothing. Nothing here can run code, unlike pickle.
-This module is also sent into the sandbox, so it uses the standard library only.
+Exact types only: None, bool, int, float, complex, str, bytes, tuple, list, set, frozenset, dict, and
+iterators (drained, and equal to a list). A subclass instance is refused, so no method that a candidate wrote
+is ever called. `parse` makes plain tuples and never a set or a dict of untrusted members: comparing canonical
+bytes needs no Python hash of theirs, so crafted collisions cost the judge nothing. Nothing here can run code,
+unlike pickle. This module is also sent into the sandbox, so it uses the standard library only.
 """
 
 from __future__ import annotations
@@ -38,6 +38,19 @@ def _generator() -> Any:
     yield
 
 
+_EMPTY: tuple[Any, ...] = (
+    [],
+    (),
+    set(),
+    {},
+    "",
+    b"",
+    range(0),
+    range(2**70),
+    {}.keys(),
+    {}.values(),
+    {}.items(),
+)
 _ITERATORS = frozenset(
     {
         type(_generator()),
@@ -47,15 +60,22 @@ _ITERATORS = frozenset(
         zip,
         enumerate,
         reversed,
-        *(type(iter(empty)) for empty in ([], (), set(), {}, "", b"", range(0), range(2**70))),
-        *(type(view) for view in ({}.keys(), {}.values(), {}.items())),
-        *(type(iter(view)) for view in ({}.values(), {}.items())),
+        *(type(iter(empty)) for empty in _EMPTY),
+        *map(type, _EMPTY[8:]),
         type(reversed([])),
         type(reversed({})),
         *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
     }
 )
 
+_BRACKETS = {
+    LIST: ("[", "]"),
+    ITERATOR: ("[", "]"),
+    TUPLE: ("(", ")"),
+    SET: ("{", "}"),
+    FROZENSET: ("frozenset({", "})"),
+    DICT: ("{", "}"),
+}
 TYPE_NAMES = {
     NONE: "None",
     TRUE: "bool",
@@ -83,7 +103,9 @@ class TooLargeError(CodecError):
 
 
 def encode(value: Any, limit: int = 1 << 26) -> bytes:
-    """Encode `value` in at most `limit` bytes. Raises CodecError, or TooLargeError at once when it grows too big."""
+    """Encode `value` in at most `limit` bytes. Raises CodecError, or TooLargeError at once when it grows too
+    big.
+    """
     parts: list[bytes] = []
     room = limit
 
@@ -146,7 +168,9 @@ def encode(value: Any, limit: int = 1 << 26) -> bytes:
 
 
 def parse(data: bytes) -> Node:
-    """Decode untrusted bytes into a tree of (tag, content). Raises CodecError on anything that `encode` cannot make."""
+    """Decode untrusted bytes into a tree of (tag, content). Raises CodecError on anything that `encode`
+    cannot make.
+    """
     position = 0
     nodes = 0
     end = len(data)
@@ -242,6 +266,22 @@ def canonical(node: Node) -> bytes:
     return _SIZE.pack(LIST if tag == ITERATOR else tag, len(content)) + b"".join(members)
 
 
+def emit(node: Node) -> bytes:
+    """The encoding of a tree as it stands: `parse(emit(node)) == node`."""
+    tag, content = node
+    if tag == FLOAT:
+        return _DOUBLE.pack(tag, content)
+    if tag == COMPLEX:
+        return _TWO_DOUBLES.pack(tag, content.real, content.imag)
+    if tag in (NONE, TRUE, FALSE, INT, STR, BYTES):
+        return canonical(node)
+    if tag == DICT:
+        members = [emit(key) + emit(value) for key, value in content]
+    else:
+        members = [emit(member) for member in content]
+    return _SIZE.pack(tag, len(content)) + b"".join(members)
+
+
 def _sized(tag: int, raw: bytes) -> bytes:
     return _SIZE.pack(tag, len(raw)) + raw
 
@@ -297,13 +337,11 @@ def describe(node: Node, width: int = 200) -> str:
                 inner = ", ".join(f"{walk(k)}: {walk(v)}" for k, v in _while_room(content))
             else:
                 inner = ", ".join(walk(member) for member in _while_room(content))
-            left, right = {LIST: "[]", ITERATOR: "[]", TUPLE: "()", SET: "{}", FROZENSET: "{}", DICT: "{}"}[tag]
+            left, right = _BRACKETS[tag]
             if tag == TUPLE and len(content) == 1:
                 inner += ","
             if tag == SET and not content:
-                left, right = "set(", ")"
-            elif tag == FROZENSET:
-                left, right = "frozenset({", "})"
+                left, right = ("set(", ")")
             return left + inner + right
         room -= len(text)
         return text

@@ -4,9 +4,10 @@
     reply = server.call({"kind": "cases", ...}, limits)
     server.close()
 
-The server's source travels over its standard input (`bundle`), so the sandbox needs nothing of ours on its disk.
-A server that dies, hangs past the job's limit or answers nonsense is killed and the job sent once more to a fresh
-one; a job that breaks two servers ends in `SandboxError`. It is replaced after `RECYCLE` jobs in any case.
+The server's source travels over its standard input (`bundle`), so the sandbox needs nothing of ours on its
+disk. A server that dies, hangs past the job's limit or answers nonsense is killed and the job sent once more
+to a fresh one; a job that breaks two servers ends in `SandboxError`. It is replaced after `RECYCLE` jobs in
+any case.
 """
 
 from __future__ import annotations
@@ -41,12 +42,45 @@ _MODULES = (
     "inside.child",
     "inside.server",
 )
-# What candidates import, so that no check pays for it. Small modules only: a fork copies the page tables of all.
-STANDARD = (
-    "abc array bisect cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions "
-    "functools hashlib heapq io itertools json linecache math numbers operator random re statistics string struct "
-    "sys textwrap time traceback types typing unicodedata"
-).split()
+# What candidates import, so that no check pays for it. Small modules only: a fork copies the page tables of
+# all.
+STANDARD = [
+    "abc",
+    "array",
+    "bisect",
+    "cmath",
+    "collections",
+    "collections.abc",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "io",
+    "itertools",
+    "json",
+    "linecache",
+    "math",
+    "numbers",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "struct",
+    "sys",
+    "textwrap",
+    "time",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+]
 BOOT = """
 import os, sys
 def read(n):
@@ -113,7 +147,9 @@ class ForkServer:
         except (ServerDiedError, CodecError, KeyError, TypeError) as error:
             said = self._last_words()
             self.stop()
-            raise SandboxError(f"the fork server in {self.sandbox.name} did not start: {said or error}") from None
+            raise SandboxError(
+                f"the fork server in {self.sandbox.name} did not start: {said or error}"
+            ) from None
         self._jobs = 0
         self._ooms = self._started.oom_kills()
 
@@ -131,13 +167,18 @@ class ForkServer:
                 said = self._last_words()
                 self.stop()
                 if attempt == 2:
-                    raise SandboxError(f"the fork server broke twice on this check: {said or error}") from None
+                    raise SandboxError(
+                        f"the fork server broke twice on this check: {said or error}"
+                    ) from None
         raise AssertionError("unreachable")
 
     def _attempt(self, payload: bytes, limits: Limits, runs: int) -> dict[str, Any]:
         started = self._started
         assert started is not None
-        started.resize(limits)
+        try:
+            started.resize(limits)
+        except OSError as error:
+            raise ServerDiedError(f"its limits cannot be set: {error}") from None
         deadline = time.monotonic() + limits.wall_s * runs + GRACE_S
         self._send(HEADER.pack(len(payload)) + payload, deadline)
         raw = self._receive((64 + 8) * limits.out_bytes + (1 << 24), deadline)

@@ -11,8 +11,8 @@ class Limits:
 
     wall_s, cpu_s: seconds for the whole check (TIMEOUT). mem_mb: memory of all its processes (OOM).
     out_bytes: stdout, stderr and encoded results, each (OUTPUT_LIMIT). processes: tasks alive at once.
-    disk_mb: private scratch space. fuel: HVM interactions (FUEL). code_bytes, cases: size of the request itself
-    (UNSUPPORTED when larger).
+    disk_mb: private scratch space. fuel: HVM interactions (FUEL). code_bytes, cases: size of the request
+    itself (UNSUPPORTED when larger).
     """
 
     wall_s: float = 5.0

@@ -1,11 +1,11 @@
 """The contract that every sandbox keeps, and the data that crosses it.
 
-A sandbox starts two things: a fork server (`serve`) for function, test-source and program checks, and a single
-command (`command`) for test commands in a workspace. `verify.self_check` is the contract as tests; it runs on every
-backend.
+A sandbox starts two things: a fork server (`serve`) for function, test-source and program checks, and a
+single command (`command`) for test commands in a workspace. `verify.self_check` is the contract as tests; it
+runs on every backend.
 
-Errors: `SandboxError` (it cannot be started or broke: the caller sees UNAVAILABLE or INTERNAL_ERROR, never a fault
-of the candidate). A candidate's own faults are never exceptions; they come back as data.
+Errors: `SandboxError` (it cannot be started or broke: the caller sees UNAVAILABLE or INTERNAL_ERROR, never a
+fault of the candidate). A candidate's own faults are never exceptions; they come back as data.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ class Probe:
 
 @dataclass(slots=True)
 class Started:
-    """A running process in a sandbox. `oom_kills` counts the kernel's memory kills in it so far (0 if unknown).
+    """A running process in a sandbox. `oom_kills` counts the kernel's memory kills in it so far (0 if
+    unknown).
 
-    `resize` sets the memory and process caps of the whole group before a job; `close` kills and removes everything.
+    `resize` sets the memory and process caps of the whole group before a job; `close` kills and removes
+    everything.
     """
 
     process: subprocess.Popen[bytes]
@@ -59,11 +61,13 @@ class Sandbox(ABC):
 
     @abstractmethod
     def serve(self, argv: Sequence[str], search_path: Sequence[str]) -> Started:
-        """Start `python ARGV` with pipes as stdin, stdout, stderr. `search_path`: folders to make readable."""
+        """Start `python ARGV` with pipes as stdin, stdout, stderr; `search_path` becomes readable."""
 
     @abstractmethod
     def command(self, argv: Sequence[str], limits: Limits, search_path: Sequence[str]) -> Started:
-        """Start `python ARGV` in a fresh sandbox of its own with an empty writable `/work` of `disk_mb`."""
+        """Start `python ARGV` in a fresh sandbox of its own with an empty writable `work_folder()` of
+        `disk_mb`.
+        """
 
     @abstractmethod
     def work_folder(self) -> str:

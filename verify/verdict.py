@@ -32,9 +32,7 @@ class Status(enum.StrEnum):
     INTERNAL_ERROR = "internal_error"  # (h) our own fault; never a reward
 
 
-NEVER_A_REWARD = frozenset(
-    {Status.REFUSED, Status.UNSUPPORTED, Status.UNAVAILABLE, Status.INTERNAL_ERROR}
-)
+NEVER_A_REWARD = frozenset({Status.REFUSED, Status.UNSUPPORTED, Status.UNAVAILABLE, Status.INTERNAL_ERROR})
 DETERMINISTIC = frozenset(
     {
         Status.PASSED,

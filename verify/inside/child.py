@@ -1,4 +1,4 @@
-"""One forked child as the fork server sees it: its process, its end of the socket pair, its captured output."""
+"""One forked child as the fork server sees it: its process, its socket pair, its captured output."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Child:
         return body
 
     def reap(self, cap: int) -> None:
-        """Kill the child (in `namespaces` mode with all it started, since it is their init) and collect it."""
+        """Kill the child (in `namespaces` mode with all it started: it is their init) and collect it."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         _, self.status, usage = os.wait4(self.pid, 0)

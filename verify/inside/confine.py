@@ -1,8 +1,9 @@
 """What a freshly forked child does to itself before it touches a candidate: own namespaces, limits, filter.
 
-Three modes. `namespaces` (bubblewrap): own PID, mount and IPC namespace, own tmpfs, `/proc` covered, capabilities
-dropped. `container` (docker): nothing can be unshared, so signals are filtered to the child itself and the server
-kills everything and wipes the scratch folder between checks. `none` (--unsafe): as `container`, without its walls.
+Three modes. `namespaces` (bubblewrap): own PID, mount and IPC namespace, own tmpfs, `/proc` covered,
+capabilities dropped. `container` (docker): nothing can be unshared, so signals are filtered to the child
+itself and the server kills everything and wipes the scratch folder between checks. `none` (--unsafe): as
+`container`, without its walls.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ CTL = 3  # the one descriptor besides 0, 1, 2 that a child keeps
 DEFAULT_DISK_MB = 16
 MACHINE = platform.machine()
 MEGABYTE = 1 << 20
+NAMESPACED_FILTER = seccomp.program(MACHINE)  # assembled once, before the first fork
 
 
-def page_size_of_process() -> int:
+def address_space() -> int:
     """Bytes of address space in use now: what RLIMIT_AS must allow on top of the candidate's own memory."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
@@ -31,7 +33,9 @@ def enter(mode: str) -> None:
     """Before the job is known (in a spare child): a new session, and in `namespaces` mode private mounts."""
     os.setsid()
     if mode != "namespaces":
-        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # the server is not: its memory stays closed, our oom score opens
+        linux.prctl(
+            linux.PR_SET_DUMPABLE, 1
+        )  # the server is not: its memory stays closed, our oom score opens
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # when the cgroup is full the kernel takes a candidate, never the server
     if mode == "namespaces":
@@ -47,7 +51,8 @@ def _mount_scratch(disk_mb: int) -> None:
 def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = False) -> None:
     """With the job known: scratch size, rlimits, no capabilities, seccomp. After this the candidate may run.
 
-    `private` keeps the process's memory closed to others of its uid (the driver of trusted tests in a container).
+    `private` keeps the process's memory closed to others of its uid (the driver of trusted tests in a
+    container).
     """
     disk_mb = int(limits["disk_mb"])
     if mode == "namespaces":
@@ -66,4 +71,5 @@ def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = Fals
     linux.cap(resource.RLIMIT_MSGQUEUE, 0)
     if mode == "namespaces":
         linux.cap(resource.RLIMIT_NPROC, int(limits["processes"]))
-    seccomp.install(seccomp.program(MACHINE, None if mode == "namespaces" else os.getpid()))
+    own = NAMESPACED_FILTER if mode == "namespaces" else seccomp.program(MACHINE, os.getpid())
+    seccomp.install(own)

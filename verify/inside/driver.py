@@ -1,12 +1,13 @@
 """Runs trusted test source against a candidate that lives in another process.
 
-HumanEval's `check(candidate)` loops, draws random inputs and calls helpers from the prompt, so it cannot be turned
-into a list of cases. Here it runs unchanged; `candidate` is a proxy that sends encoded arguments over the socket
-pair and decodes the answer with the strict codec. No candidate code ever runs in this process, and the candidate's
-process holds neither the test source nor an expected value.
+HumanEval's `check(candidate)` loops, draws random inputs and calls helpers from the prompt, so it cannot be
+turned into a list of cases. Here it runs unchanged; `candidate` is a proxy that sends encoded arguments over
+the socket pair and decodes the answer with the strict codec. No candidate code ever runs in this process, and
+the candidate's process holds neither the test source nor an expected value.
 
-The driver's last frame tells the outcome: P passed, F an assertion or the test failed, U the test itself is at
-fault, or a kind of `harness` (E, X, M, L, B) when the candidate's own failure ended it. N: the candidate is gone.
+The driver's last frame tells the outcome: P passed, F an assertion or the test failed, U the test itself is
+at fault, or a kind of `harness` (E, X, M, L, B) when the candidate's own failure ended it. N: the candidate
+is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import types
 from typing import Any
 
-from verify.codec import CodecError, TooLargeError, decode, encode
+from verify.codec import CodecError, decode, encode
 from verify.inside.confine import CTL
 from verify.inside.harness import DETAIL, NONCE, forget_ourselves, seed_random
 from verify.inside.wire import WireError, read_frame, write_frame

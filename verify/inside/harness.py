@@ -1,10 +1,10 @@
 """The candidate's side of a check: compile, call, encode. It shares its process with hostile code.
 
-So it holds nothing worth stealing: no expected value, no other check, no descriptor but its own end of a socket
-pair, on which it can only answer inputs it was really given. A frame back is the nonce of the frame it answers,
-a kind and a payload:
-    R ready    C does not compile or lacks the entry    V value    E raised    X asked to exit    M out of memory
-    L too large to encode    B not encodable
+So it holds nothing worth stealing: no expected value, no other check, no descriptor but its own end of a
+socket pair, on which it can only answer inputs it was really given. A frame back is the nonce of the frame it
+answers, a kind and a payload:
+    R ready    C does not compile or lacks the entry    V value    E raised    X asked to exit    M out of
+    memory L too large to encode    B not encodable
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def _define(source: str, entry: str) -> Any:
     exec(compile(source, FILENAME, "exec", dont_inherit=True), module.__dict__)
     function = module.__dict__.get(entry)
     if not callable(function):
-        raise NameError(f"the program does not define a callable {entry!r}")
+        raise NameError(  # noqa: TRY004  (the name is what is missing; it is shown to the writer of the code)
+            f"the program does not define a callable {entry!r}"
+        )
     return function
 
 
@@ -114,7 +116,7 @@ def _explain(error: BaseException) -> tuple[str, list[str], str]:
 
 
 def run_program(job: dict[str, Any]) -> None:
-    """Run a script as `__main__` from its own files in the scratch folder, as `python main.py argv...` would."""
+    """Run a script as `__main__` from its own files in the scratch folder, as `python main.py` would."""
     import atexit
     import threading
 

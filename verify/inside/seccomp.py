@@ -1,9 +1,9 @@
 """A hand-assembled seccomp filter for x86_64 and aarch64, so that no libseccomp is needed.
 
-What a check has no honest use for fails with EPERM: other processes' memory, namespaces, mounts, sockets, SysV IPC
-and POSIX queues (they outlive a process), keyrings, io_uring (it bypasses filters), module loading, clocks.
-System calls newer than this table fail with ENOSYS, as on an older kernel. `clone3` does too, since a filter cannot
-read its flags: libc falls back to `clone`, whose namespace flags are refused.
+What a check has no honest use for fails with EPERM: other processes' memory, namespaces, mounts, sockets,
+SysV IPC and POSIX queues (they outlive a process), keyrings, io_uring (it bypasses filters), module loading,
+clocks. System calls newer than this table fail with ENOSYS, as on an older kernel. `clone3` does too, since a
+filter cannot read its flags: libc falls back to `clone`, whose namespace flags are refused.
 """
 
 from __future__ import annotations
@@ -203,7 +203,9 @@ class _Program(ctypes.Structure):
 
 
 def install(filter_code: bytes) -> None:
-    """Apply a program to this thread and all it will start, for ever. Raises OSError where the kernel refuses."""
+    """Apply a program to this thread and all it will start, for ever. Raises OSError where the kernel
+    refuses.
+    """
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     buffer = ctypes.create_string_buffer(filter_code, len(filter_code))
     header = _Program(len(filter_code) // 8, ctypes.cast(buffer, ctypes.c_void_p))

@@ -1,13 +1,14 @@
 """The fork server: reads jobs from descriptor 0, runs each in a fresh fork, writes one reply to descriptor 1.
 
-It runs one job at a time and never executes or decodes anything a candidate made: it moves opaque frames with a cap,
-watches the clock and the output caps, and kills. A spare child is forked ahead of the next job, while the judge is
-busy comparing, so its namespaces cost no latency. Started by `verify.forkserver`; configuration comes as the first
-frame. It ends when the judge's end of the stream closes.
+It runs one job at a time and never executes or decodes anything a candidate made: it moves opaque frames with
+a cap, watches the clock and the output caps, and kills. A spare child is forked ahead of the next job, while
+the judge is busy comparing, so its namespaces cost no latency. Started by `verify.forkserver`; configuration
+comes as the first frame. It ends when the judge's end of the stream closes.
 """
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import gc
 import importlib
@@ -17,8 +18,6 @@ import stat
 import sys
 import time
 from typing import Any, NoReturn
-
-import _socket
 
 from verify.codec import decode, encode
 from verify.inside import confine, linux
@@ -40,7 +39,7 @@ class Server:
         self.scratch = os.getcwd()
         self.spares: list[Child] = []
         self.own_ns = os.pidfd_open(os.getpid()) if self.mode == "namespaces" else -1
-        self.baseline = confine.page_size_of_process()
+        self.baseline = confine.address_space()
 
     # -- children ---------------------------------------------------------------------------------
 
@@ -51,7 +50,8 @@ class Server:
         out, child_out = os.pipe()
         err, child_err = os.pipe()
         if self.mode == "namespaces":
-            # a new PID namespace for the next fork only; back to our own first, or the kernel refuses a second
+            # a new PID namespace for the next fork only; back to our own first, or the kernel refuses a
+            # second
             linux.setns(self.own_ns, linux.CLONE_NEWPID)
             linux.unshare(linux.CLONE_NEWPID)
         pid = os.fork()
@@ -73,7 +73,7 @@ class Server:
         return self.spawn()
 
     def send(self, child: Child, payload: bytes, deadline: float) -> bool:
-        """Write a frame without ever blocking on a child that does not read. False: it is gone or too slow."""
+        """Write a frame, never blocking on a child that does not read. False: it is gone or too slow."""
         view = memoryview(HEADER.pack(len(payload)) + payload)
         while view:
             try:
@@ -183,7 +183,9 @@ class Server:
             return frame[NONCE : NONCE + 1], frame[NONCE + 1 :]
 
         nonce = os.urandom(NONCE)
-        ready = ask(encode({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"}), nonce)
+        ready = ask(
+            encode({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"}), nonce
+        )
         compiled = time.monotonic()
         end = ready if isinstance(ready, str) else "ok"
         if end == "ok" and ready[0] == b"R":
@@ -229,7 +231,9 @@ class Server:
             watch.unregister(candidate.ctl)
             watch.register(driver.ctl, 1)
             nonce = os.urandom(NONCE)
-            self.send(driver, encode({**job["test"], "limits": limits, "nonce": nonce, "role": "test"}), deadline)
+            self.send(
+                driver, encode({**job["test"], "limits": limits, "nonce": nonce, "role": "test"}), deadline
+            )
             os.set_blocking(candidate.ctl, True)
             _hand_over(driver.ctl, candidate.ctl)
             outcome = self.wait_frame(watch, driver, children, out_cap + SLACK, out_cap, deadline)
@@ -278,18 +282,20 @@ class Server:
             "wall_ms": (time.monotonic() - start) * 1_000,
         }
 
+    def ping(self, job: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
     def serve(self) -> None:
         """Answer jobs until the judge closes the stream."""
-        kinds = {"cases": self.cases, "test": self.test, "program": self.program, "ping": lambda job: {}}
+        kinds = {"cases": self.cases, "test": self.test, "program": self.program, "ping": self.ping}
         while (frame := read_frame(0)) is not None:
             job = decode(frame)
-            children_before = len(self.spares)
             try:
                 reply = kinds[job["kind"]](job)
             except JudgeGoneError:
                 return
             write_frame(1, encode(reply))
-            del frame, reply, children_before
+            del frame, reply
             wanted = 2 if job["kind"] == "test" else 1
             del job
             while len(self.spares) < wanted:
@@ -359,7 +365,9 @@ def main() -> NoReturn:
     while (fd := os.open("/dev/null", os.O_RDWR)) <= confine.CTL:
         pass  # keep 0 to CTL taken, so that a child can move its descriptors there in any order
     os.close(fd)
-    exec(compile("def warm():\n    return 0\n", "warm", "exec"), {})  # the compiler's tables, once for all forks
+    exec(
+        compile("def warm():\n    return 0\n", "warm", "exec"), {}
+    )  # the compiler's tables, once for all forks
     server = Server(config)
     version = ".".join(map(str, sys.version_info[:3]))
     gc.collect()
