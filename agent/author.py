@@ -8,6 +8,7 @@ code that failed and the evidence, never more: a small model drowns in its own h
 from __future__ import annotations
 
 from agent import parse, python_code
+from agent.checks import Evidence
 from agent.errors import EditError
 from agent.prompts import render
 from agent.scaffold import Scaffold, scaffold_in_answer, scaffold_in_source
@@ -16,7 +17,9 @@ from agent.workspace import Workspace
 from model.request import GenerateRequest, Message
 
 _PLAN_TOKENS = 96
-_SCAFFOLD_TOKENS = 192
+_SIGNATURE_TOKENS = 96
+_DOCSTRING_TOKENS = 96
+_HINTS = 3
 _BODY_STOPS = ("\n```", "\nif __name__", "\nprint(", "\nassert ", "\n# Test", "\n# Example")
 
 
@@ -30,10 +33,12 @@ class Author:
         self.original = {path: workspace.read(path) for path in task.files}
         self.scaffold = self._given_scaffold()
         self.by_function = task.entry is not None and task.lang == "python"
-        self.evidence = ""
+        self.evidence: Evidence | None = None
+        self.wanted: list[str] = []
         self.last_code = ""
         self.format_error: tuple[str, str] | None = None
         self._answer = ""
+        self._shown = self.original
 
     @property
     def needs_scaffold(self) -> bool:
@@ -46,45 +51,63 @@ class Author:
     def take_plan(self, answer: str) -> str:
         return "1." + answer.rstrip()
 
-    def ask_scaffold(self) -> GenerateRequest:
+    def ask_signature(self) -> GenerateRequest:
         user = render("scaffold", task=self.task.text, entry=self.task.entry)
         messages = [Message("user", user), Message("assistant", f"```python\n{self._start}")]
-        return self._request(messages, _SCAFFOLD_TOKENS, stop=("\n```", "\n    return", "\n    pass"))
+        return self._request(messages, _SIGNATURE_TOKENS, stop=(":\n", "\n```"))
 
-    def take_scaffold(self, answer: str) -> None:
-        """Keep the model's signature and docstring; without one the body is asked for with the bare start."""
-        self.scaffold = scaffold_in_answer(self._start + answer, self.task.entry)
+    def ask_docstring(self, signature: str) -> GenerateRequest:
+        user = render("scaffold", task=self.task.text, entry=self.task.entry)
+        start = f'```python\n{self._start}{signature}:\n    """'
+        messages = [Message("user", user), Message("assistant", start)]
+        return self._request(messages, _DOCSTRING_TOKENS, stop=('"""', "\n"))
+
+    def take_scaffold(self, signature: str, docstring: str) -> None:
+        """Keep the model's signature and docstring; if they are none, the body alone has to do."""
+        text = f'{self._start}{signature.strip()}:\n    """{docstring.strip()}"""\n'
+        self.scaffold = scaffold_in_answer(text, self.task.entry)
 
     @property
     def _start(self) -> str:
         return self.scaffold.text if self.scaffold else f"def {self.task.entry}("
 
-    def ask(self, *, warmth: float) -> GenerateRequest:
-        """The next answer: the first one, a repair, or the same again after a format error."""
-        return self._ask_function(warmth) if self.by_function else self._ask_files(warmth)
+    def ask(self, *, warmth: float, anew: bool) -> GenerateRequest:
+        """The next answer: the first one, a repair, or the same again after a format error.
 
-    def _ask_function(self, warmth: float) -> GenerateRequest:
+        anew: the code that failed is not shown, only what is wanted of it; a small model that sees its code
+        repeats it.
+        """
+        return self._ask_function(warmth, anew) if self.by_function else self._ask_files(warmth, anew)
+
+    def _ask_function(self, warmth: float, anew: bool) -> GenerateRequest:
         path = self.task.files[0]
         current = self.original[path] if self.scaffold and self.scaffold.origin == "file" else None
-        messages = [Message("user", render("infill", task=self.task.text, current=current, path=path))]
-        if self.evidence:
+        repair = self.evidence is not None and not anew
+        hints = [] if repair else self.wanted
+        user = render("infill", task=self.task.text, current=current, path=path, hints=hints)
+        messages = [Message("user", user)]
+        if self.evidence and repair:
             messages.append(Message("assistant", f"```python\n{self.last_code.strip()}\n```"))
-            messages.append(Message("user", render("repair", evidence=self.evidence)))
+            messages.append(Message("user", render("repair", evidence=self.evidence.text)))
         messages += self._format_messages("python")
-        prefill = "repair_prefill" if self.evidence else "infill_prefill"
-        messages.append(Message("assistant", render(prefill, scaffold=self._start)))
+        prefill = render("repair_prefill" if repair else "infill_prefill", scaffold=self._start)
+        messages.append(Message("assistant", prefill))
         return self._request(messages, self.call_tokens, stop=_BODY_STOPS, temperature=warmth)
 
-    def _ask_files(self, warmth: float) -> GenerateRequest:
+    def _ask_files(self, warmth: float, anew: bool) -> GenerateRequest:
         task = self.task
-        read = self.workspace.read
+        self._shown = self.original if anew else {path: self.workspace.read(path) for path in task.files}
         user = render(
             "edit",
             task=task.text,
-            files={path: read(path) for path in task.files},
-            tests={path: read(path) for path in task.tests if (self.workspace.root / path).is_file()},
+            files=self._shown,
+            tests={
+                path: self.workspace.read(path)
+                for path in task.tests
+                if (self.workspace.root / path).is_file()
+            },
             lang=task.lang,
-            evidence=self.evidence,
+            evidence=self.evidence.text if self.evidence and not anew else "",
         )
         messages = [Message("user", user), *self._format_messages(task.lang)]
         return self._request(messages, self.call_tokens, temperature=warmth)
@@ -134,7 +157,7 @@ class Author:
     def _take_files(self, answer: str) -> dict[str, str]:
         changed: dict[str, str] = {}
         for edit in parse.parse_edits(answer, self.task.files, self.task.entry):
-            current = changed.get(edit.path, self.workspace.read(edit.path))
+            current = changed.get(edit.path, self._shown[edit.path])
             text = parse.apply(edit, current)
             whole = isinstance(edit, parse.WholeFile) and edit.path.endswith(".py")
             if whole and current and not python_code.keeps_definitions(current, text):
@@ -142,8 +165,10 @@ class Author:
             changed[edit.path] = text
         return changed
 
-    def add_evidence(self, evidence: str) -> None:
+    def add_evidence(self, evidence: Evidence) -> None:
         self.evidence = evidence
+        if evidence.wanted and evidence.wanted not in self.wanted:
+            self.wanted = [*self.wanted, evidence.wanted][-_HINTS:]
         self.format_error = None
 
     def add_format_error(self, reason: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import dataclass
 
 from agent.task import Task
 from agent.untrusted import clean, one_line, tail
@@ -36,23 +37,29 @@ def _limits(task: Task, default: Limits, seconds: float) -> Limits:
     return dataclasses.replace(limits, wall_s=max(0.1, min(limits.wall_s, seconds)))
 
 
-def evidence(task: Task, verdict: Verdict) -> str:
-    """What failed, in words a small model can use: one failing case, or the end of the tests' output."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What failed, in words. `wanted`: what should have happened, without what did ('' when not known)."""
+
+    text: str
+    wanted: str = ""
+
+
+def evidence(task: Task, verdict: Verdict) -> Evidence:
+    """What a small model can use of a verdict: one failing case, or the end of the tests' output."""
     if verdict.status is Status.COMPILE_ERROR:
-        return f"It does not compile: {tail(verdict.detail or verdict.stderr, 6, 400)}"
+        return Evidence(f"It does not compile: {tail(verdict.detail or verdict.stderr, 6, 400)}")
     if verdict.status is Status.TYPE_ERROR:
-        return f"The type checker refuses it: {tail(verdict.detail or verdict.stderr, 12, 800)}"
+        return Evidence(f"The type checker refuses it: {tail(verdict.detail or verdict.stderr, 12, 800)}")
     case = _first_failing(task, verdict)
     if case is not None:
         return _case_evidence(task.entry or "", case, verdict)
     if verdict.status in (Status.TIMEOUT, Status.FUEL):
-        return "It did not finish in time: look for an endless loop or a much too slow method."
+        return Evidence("It did not finish in time: look for an endless loop or a much too slow method.")
     if verdict.status is Status.OUTPUT_LIMIT:
-        return "It printed far too much: remove the prints."
-    output = tail(
-        "\n".join(part for part in (verdict.stdout, verdict.stderr) if part.strip()) or verdict.detail
-    )
-    return f"The tests fail:\n{output}" if output else f"It ended with {verdict.status}."
+        return Evidence("It printed far too much: remove the prints.")
+    output = "\n".join(part for part in (verdict.stdout, verdict.stderr) if part.strip()) or verdict.detail
+    return Evidence(f"The tests fail:\n{tail(output)}" if output else f"It ended with {verdict.status}.")
 
 
 def _first_failing(task: Task, verdict: Verdict) -> Case | None:
@@ -63,7 +70,7 @@ def _first_failing(task: Task, verdict: Verdict) -> Case | None:
     return next((task.cases[flags.index(flag)] for flag in (False, None) if flag in flags), None)
 
 
-def _case_evidence(entry: str, case: Case, verdict: Verdict) -> str:
+def _case_evidence(entry: str, case: Case, verdict: Verdict) -> Evidence:
     given = [one_line(repr(a), 300) for a in case.args]
     given += [f"{k}={one_line(repr(v), 300)}" for k, v in case.kwargs.items()]
     call = f"{entry}({', '.join(given)})"
@@ -76,7 +83,7 @@ def _case_evidence(entry: str, case: Case, verdict: Verdict) -> str:
         got = "it does not finish: look for an endless loop"
     else:
         got = re.sub(r"^case \d+: ", "", one_line(verdict.detail, 300)) or str(verdict.status)
-    return f"{call} {wanted}, but {got}."
+    return Evidence(f"{call} {wanted}, but {got}.", f"{call} {wanted}.")
 
 
 def summary(verdict: Verdict) -> str:

@@ -150,8 +150,9 @@ class _Run:
             answer = yield from self._ask("plan", self.author.plan())
             yield events.Planned(self.author.take_plan(answer.text))
         if self.author.needs_scaffold:
-            answer = yield from self._ask("scaffold", self.author.ask_scaffold())
-            self.author.take_scaffold(answer.text)
+            signature = yield from self._ask("scaffold", self.author.ask_signature())
+            docstring = yield from self._ask("scaffold", self.author.ask_docstring(signature.text))
+            self.author.take_scaffold(signature.text, docstring.text)
         if self.author.scaffold:
             yield events.Scaffolded(
                 self.author.scaffold.text, self.author.scaffold.entry, self.author.scaffold.origin
@@ -161,7 +162,7 @@ class _Run:
                 self.repairs = attempt
                 evidence = checks.evidence(self.task, self.verdict)
                 self.author.add_evidence(evidence)
-                yield events.Repairing(attempt, evidence)
+                yield events.Repairing(attempt, evidence.text)
             yield from self._write(attempt)
             yield from self._verify(self.checker, attempt, fresh=False)
             if self.verdict and self.verdict.ok:
@@ -175,8 +176,9 @@ class _Run:
         """Ask until an answer is an edit that says something new, and make it."""
         failures = repeats = 0
         while True:
-            warmth = min(1.0, 0.4 * (max(0, attempt - 1) + repeats + failures))
-            prompt = self.author.ask(warmth=max(self.options.temperature, warmth))
+            again = max(0, attempt - 1) + repeats + failures
+            warmth = max(self.options.temperature, min(0.8, 0.4 * again))
+            prompt = self.author.ask(warmth=warmth, anew=attempt > 1 or repeats > 0)
             seed = self.options.seed + attempt + 100 * (repeats + failures)
             answer = yield from self._ask("repair" if attempt else "infill", prompt, seed)
             try:

@@ -57,13 +57,13 @@ def kinds(events: list[Event]) -> list[str]:
 
 
 def test_plan_scaffold_infill_verify_repair_and_fresh(workdir: Path, checker: Checker) -> None:
-    replies = ["Double it.", 'x: int) -> int:\n    """Twice x."""\n    return 0\n', BAD, GOOD]
+    replies = ["Double it.", "x: int) -> int:\n    more", 'Twice x."""\n    return 0\n', BAD, GOOD]
     events, done = go(task(workdir, scaffold=None), checker, *replies, plan=True)
     assert kinds(events) == [
         "started", "planned", "scaffolded", "edited", "verified", "repairing", "edited", "verified",
         "verified", "done",
     ]  # fmt: skip
-    assert (done.status, done.exit_code, done.steps, done.repairs) == ("solved", 0, 4, 1)
+    assert (done.status, done.exit_code, done.steps, done.repairs) == ("solved", 0, 5, 1)
     assert done.files_changed == ("solution.py",)
     assert done.verdict is not None
     assert done.verdict.ok

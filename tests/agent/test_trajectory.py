@@ -57,7 +57,7 @@ def double_task(workdir: Path) -> Task:
     return Task("Write double(x).", workdir, cases=(Case(args=(2,), expected=4),), entry="double")
 
 
-REPLIES = ['x: int) -> int:\n    """Twice x."""\n', "    return x + 1\n", "    return 2 * x\n"]
+REPLIES = ["x: int) -> int", "Twice x.", "    return x + 1\n", "    return 2 * x\n"]
 
 
 def solved_run(workdir: Path) -> tuple[session.Session, list[Event]]:
@@ -75,12 +75,8 @@ def test_a_run_is_on_disk_as_events_and_as_atif(workdir: Path) -> None:
     document = json.loads(record.trajectory.read_text())
     check_atif(document)
     assert document == read_trajectory(record)
-    assert [s.get("extra", {}).get("phase") for s in document["steps"]] == [
-        None,
-        "scaffold",
-        "infill",
-        "repair",
-    ]
+    phases = [s.get("extra", {}).get("phase") for s in document["steps"]]
+    assert phases == [None, "scaffold", "scaffold", "infill", "repair"]
     outcome = document["extra"]["outcome"]
     assert (outcome["status"], outcome["files_changed"]) == ("solved", ["solution.py"])
     assert document["final_metrics"]["total_completion_tokens"] == sum(
@@ -150,7 +146,7 @@ def test_a_killed_run_keeps_everything_up_to_its_last_event(workdir: Path, data_
 
 def test_cancel_in_mid_answer_keeps_the_tokens(workdir: Path) -> None:
     record, cancel = session.create(), threading.Event()
-    model = ScriptedModel([*REPLIES[:1], "    return 2 * x\n" * 50])
+    model = ScriptedModel([*REPLIES[:2], "    return 2 * x\n" * 50])
     with open_checker() as checker:
         stream = run(double_task(workdir), model, checker, Options(session=record, plan=False), cancel)
         for event in recorded(stream, record):
