@@ -37,6 +37,9 @@ def _limits(task: Task, default: Limits, seconds: float) -> Limits:
     return dataclasses.replace(limits, wall_s=max(0.1, min(limits.wall_s, seconds)))
 
 
+_SHOWN = 300  # characters of a value
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What failed, in words. `wanted`: what should have happened, without what did ('' when not known)."""
@@ -71,19 +74,22 @@ def _first_failing(task: Task, verdict: Verdict) -> Case | None:
 
 
 def _case_evidence(entry: str, case: Case, verdict: Verdict) -> Evidence:
-    given = [one_line(repr(a), 300) for a in case.args]
-    given += [f"{k}={one_line(repr(v), 300)}" for k, v in case.kwargs.items()]
+    given = [_show(a) for a in case.args] + [f"{k}={_show(v)}" for k, v in case.kwargs.items()]
     call = f"{entry}({', '.join(given)})"
-    wanted = (
-        f"should raise {case.raises}"
-        if case.raises
-        else f"should return {one_line(repr(case.expected), 300)}"
-    )
+    wanted = f"should raise {case.raises}" if case.raises else f"should return {_show(case.expected)}"
     if verdict.status in (Status.TIMEOUT, Status.FUEL):
         got = "it does not finish: look for an endless loop"
     else:
-        got = re.sub(r"^case \d+: ", "", one_line(verdict.detail, 300)) or str(verdict.status)
+        got = re.sub(r"^case \d+: ", "", clean(verdict.detail)[:_SHOWN]) or "it did not"
+        if verdict.status not in (Status.FAILED, Status.RUNTIME_ERROR):
+            got = f"it ended in {verdict.status}: {got}"
     return Evidence(f"{call} {wanted}, but {got}.", f"{call} {wanted}.")
+
+
+def _show(value: object) -> str:
+    """A value as Python writes it: blanks matter, so they stay; controls are escaped by `repr`."""
+    text = clean(repr(value))
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def summary(verdict: Verdict) -> str:
