@@ -160,6 +160,7 @@ REGISTRY: dict[str, str] = {
     "humaneval+mini": "evals.benchmarks.evalplus:HumanEvalMini",
     "mbpp": "evals.benchmarks.evalplus:Mbpp",
     "mbpp+": "evals.benchmarks.evalplus:MbppPlus",
+    "bend": "evals.benchmarks.bend:Bend",
 }
 
 
