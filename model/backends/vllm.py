@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model import store
 from model.errors import ContextOverflowError, ModelError, RequestError
 from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
 from model.stops import StopText
@@ -53,6 +52,8 @@ class VLLMModel:
             os.environ.setdefault(key, value)
         from vllm import EngineArgs, LLMEngine
 
+        from model.checkpoint import base_sha256
+
         self._tokenizer = Tokenizer(folder)
         arguments: dict[str, Any] = {
             "model": str(folder),
@@ -62,14 +63,13 @@ class VLLMModel:
         }
         self._engine = LLMEngine.from_engine_args(EngineArgs(**(arguments | options)))
         config = self._engine.model_config
-        record = store.record(folder)
         self.info = ModelInfo(
             f"vllm:{name}",
             str(config.hf_config.model_type),
             int(config.max_model_len),
             str(self._engine.vllm_config.device_config.device_type),
             str(config.dtype).removeprefix("torch."),
-            base_sha256=str(record.get("tensors_sha256", "")),
+            base_sha256=base_sha256(folder),
             tokenizer_sha256=self._tokenizer.sha256,
         )
         self._count = 0

@@ -1,0 +1,138 @@
+"""AR decoding: our engine beside a plain transformers greedy loop with its KV cache, in the same precision.
+
+Both read the same prompts and decode the same number of tokens, greedily; the tokens are compared. Where our
+engine reads prompts in float32 and decodes in bf16 (CPUs without bf16 units), the peer does the same with
+two models.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from model.bench import BenchOptions, Row, alternate, summary
+from model.errors import RequestError
+from model.request import GenerateRequest, Message, complete
+
+if TYPE_CHECKING:
+    from model.engine import Engine
+
+TITLE = "AR decoding of our engine beside a transformers greedy loop, same precision, same tokens"
+
+PROMPTS = (
+    "Write a Python function that tells whether a string is a palindrome.",
+    "Write a Python function that merges two sorted lists into one sorted list.",
+    "Explain in two sentences what a hash table is, then write one in Python.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One answer: its ids, and the seconds that reading the prompt and decoding took."""
+
+    ids: tuple[int, ...]
+    prompt_tokens: int
+    prefill_s: float
+    decode_s: float
+
+
+def rows(options: BenchOptions) -> Iterator[Row]:
+    from model.engine import Engine
+    from model.load import load
+
+    engine = load(options.model, device=options.device, heads="none")
+    if not isinstance(engine, Engine):
+        raise RequestError(f"{options.model} does not run in our engine, which this group measures")
+    peer = Peer(engine)
+    ours: list[Run] = []
+    theirs: list[Run] = []
+    same = compared = 0
+    for text in PROMPTS[: 1 if options.quick else None]:
+        prompt = engine.tokenizer.render_chat([Message("user", text)])
+        mine, other = alternate(
+            functools.partial(run_ours, engine, prompt, options.max_tokens),
+            functools.partial(peer.run, prompt, options.max_tokens),
+            options.repeats,
+        )
+        same += _common(mine[0].ids, other[0].ids)
+        compared += max(len(mine[0].ids), len(other[0].ids))
+        ours += mine
+        theirs += other
+    name = f"transformers loop, {engine.precision}"
+    decode = [[len(run.ids) / run.decode_s for run in runs] for runs in (ours, theirs)]
+    yield _row("ar_decode", decode[0], decode[1], name)
+    prefill = [[run.prompt_tokens / run.prefill_s for run in runs] for runs in (ours, theirs)]
+    yield _row("ar_prefill", prefill[0], prefill[1], name)
+    total = [[len(run.ids) / (run.prefill_s + run.decode_s) for run in runs] for runs in (ours, theirs)]
+    yield _row("ar_with_prefill", total[0], total[1], name)
+    note = "of the prompts' first runs, counted up to the first difference"
+    yield Row("ar_same_tokens", same, "tokens", compared, same / compared, None, name, note)
+
+
+def _row(name: str, ours: list[float], theirs: list[float], peer: str) -> Row:
+    value, spread = summary(ours)
+    beside, _ = summary(theirs)
+    return Row(name, value, "tokens/s", beside, value / beside, spread, peer)
+
+
+def _common(one: tuple[int, ...], two: tuple[int, ...]) -> int:
+    size = min(len(one), len(two))
+    return next((at for at in range(size) if one[at] != two[at]), size)
+
+
+def run_ours(engine: Engine, prompt: list[int], max_tokens: int) -> Run:
+    """One greedy answer of the engine, without what its cache kept from the last prompt."""
+    engine.forget()
+    result = complete(engine, GenerateRequest(prompt_ids=tuple(prompt), max_tokens=max_tokens, decode="ar"))
+    return Run(result.token_ids, len(prompt), result.prefill_s, result.wall_s - result.prefill_s)
+
+
+class Peer:
+    """transformers' model of the same folder, decoding greedily with a DynamicCache."""
+
+    def __init__(self, engine: Engine) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        def read(dtype: torch.dtype) -> Any:
+            model = AutoModelForCausalLM.from_pretrained(engine.folder, dtype=dtype)
+            return model.to(engine.device).eval()
+
+        self._device = engine.device
+        self._ends = engine.tokenizer.eos_ids
+        self._dtype = torch.float32 if engine.precision == "fp32" else torch.bfloat16
+        self._decoder = read(self._dtype)
+        self._reader = read(torch.float32) if engine.precision == "mixed" else self._decoder
+
+    def run(self, prompt: list[int], max_tokens: int) -> Run:
+        """Read all but the prompt's last token at once, then go token by token, as the engine does."""
+        import torch
+        from transformers import DynamicCache
+
+        with torch.inference_mode():
+            begun = time.perf_counter()
+            cache = DynamicCache()
+            if len(prompt) > 1:
+                self._reader(
+                    torch.tensor([prompt[:-1]], device=self._device), past_key_values=cache, logits_to_keep=1
+                )
+            for layer in cache.layers:
+                layer.keys, layer.values = layer.keys.to(self._dtype), layer.values.to(self._dtype)
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+            read = time.perf_counter()
+            ids: list[int] = []
+            token = prompt[-1]
+            while len(ids) < max_tokens:
+                logits = self._decoder(
+                    torch.tensor([[token]], device=self._device), past_key_values=cache
+                ).logits
+                token = int(logits[0, -1].argmax())
+                if token in self._ends:
+                    break
+                ids.append(token)
+            done = time.perf_counter()
+        return Run(tuple(ids), len(prompt), read - begun, done - read)
