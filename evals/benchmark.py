@@ -161,6 +161,8 @@ REGISTRY: dict[str, str] = {
     "mbpp": "evals.benchmarks.evalplus:Mbpp",
     "mbpp+": "evals.benchmarks.evalplus:MbppPlus",
     "bend": "evals.benchmarks.bend:Bend",
+    "repair": "evals.benchmarks.repair:Repair",
+    "edit": "evals.benchmarks.edit:EditBenchmark",
 }
 
 

@@ -74,7 +74,9 @@ class Bend(Benchmark):
                 entry=task.name,
                 reference=task.solution,
                 category=task.category,
-                data={"cases": tuple(Case(args=args, expected=task.reference(*args)) for args in task.inputs())},
+                data={
+                    "cases": tuple(Case(args=args, expected=task.reference(*args)) for args in task.inputs())
+                },
             )
 
     def messages(self, task: Task) -> tuple[Message, ...]:

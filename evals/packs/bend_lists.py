@@ -9,7 +9,15 @@ from evals.packs.bend_task import BendTask, lists, nat
 _small, _any = nat(0, 9), nat(0, 1000)
 
 
-def _task(name: str, text: str, signature: str, solution: str, reference: object, *draws: object, edges: object = (([],),)) -> BendTask:
+def _task(
+    name: str,
+    text: str,
+    signature: str,
+    solution: str,
+    reference: object,
+    *draws: object,
+    edges: object = (([],),),
+) -> BendTask:
     return BendTask(name, "lists", signature, text, solution.strip() + "\n", reference, draws, edges)  # type: ignore[arg-type]  # one place for the lambdas
 
 

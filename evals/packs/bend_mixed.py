@@ -7,7 +7,9 @@ from evals.packs.bend_task import BendTask, lists, nat, pairs, words
 _signed = nat(-500, 500)
 
 
-def _task(name: str, text: str, signature: str, solution: str, reference: object, *draws: object, edges: object = ()) -> BendTask:
+def _task(
+    name: str, text: str, signature: str, solution: str, reference: object, *draws: object, edges: object = ()
+) -> BendTask:
     return BendTask(name, "mixed", signature, text, solution.strip() + "\n", reference, draws, edges)  # type: ignore[arg-type]  # one place for the lambdas
 
 

@@ -34,7 +34,9 @@ def _prime(n: int) -> bool:
     return n >= 2 and all(n % d for d in range(2, math.isqrt(n) + 1))
 
 
-def _task(name: str, text: str, signature: str, solution: str, reference: object, *draws: object, edges: object = ()) -> BendTask:
+def _task(
+    name: str, text: str, signature: str, solution: str, reference: object, *draws: object, edges: object = ()
+) -> BendTask:
     return BendTask(name, "numbers", signature, text, solution.strip() + "\n", reference, draws, edges)  # type: ignore[arg-type]  # one place for 15 lambdas
 
 
