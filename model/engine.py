@@ -68,11 +68,20 @@ class Engine:
         for base in (self.base, wide):
             if base is not None and self.device.type == "cpu" and supported():
                 pack(base)
-        self.runner = Runner(self.base, self.heads, prompt_base=wide)
+        self.runner = self._runner(wide)
         self._wide = Runner(wide, self.heads) if wide is not None else self.runner
         self._last: tuple[list[int], KVCache] | None = None
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
+
+    def _runner(self, wide: Base | None) -> Runner:
+        if self.device.type == "cuda":
+            from model.cuda import CudaRunner
+            from model.cuda import supported as fast
+
+            if fast(self.base):
+                return CudaRunner(self.base, self.heads)
+        return Runner(self.base, self.heads, prompt_base=wide)
 
     def _default_precision(self) -> Precision:
         if self.device.type != "cpu":
@@ -99,6 +108,10 @@ class Engine:
             tokenizer_sha256=self.tokenizer.sha256,
             heads_sha256=self.heads.sha256 if self.heads is not None else "",
         )
+
+    def forget(self) -> None:
+        """Drop the cache of the last prompt, so that the next request reads its prompt from the start."""
+        self._last = None
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text))

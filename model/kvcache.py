@@ -93,7 +93,9 @@ class CachedAttention:
         mask = mask_BTS.repeat(1, repeat, 1)
         if self._pad:
             mask = torch.cat((mask, mask.new_ones(B, self._pad, self._span)), 1)
-        self._mask = mask[:, None]
+        # Additive, in the queries' type: a boolean mask would be converted again in every layer.
+        bias = torch.zeros(mask.shape, dtype=cache.dtype, device=mask.device)
+        self._mask = bias.masked_fill_(~mask, float("-inf"))[:, None]
 
     def _keys(self, tokens: Tokens) -> Tokens:
         """What the slots hold: committed tokens, then this pass, then nothing."""
@@ -119,12 +121,12 @@ class CachedAttention:
                 keys[row, :, start : start + T] = k_BGTK[row]
                 values[row, :, start : start + T] = v_BGTK[row]
             # The queries that share a key head are its rows: keys are read once, not once a query head.
-            q = q_BHTK.reshape(B, G, (H // G) * T, K)
+            q = q_BHTK.to(keys.dtype).reshape(B, G, (H // G) * T, K)
             if self._pad:
                 q = F.pad(q, (0, 0, 0, self._pad))
             k, v = keys[:, :, : self._span], values[:, :, : self._span]
             o = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
-            return o[:, :, : (H // G) * T].reshape(B, H, T, K)
+            return o[:, :, : (H // G) * T].reshape(B, H, T, K).to(q_BHTK.dtype)
 
         return attend
 

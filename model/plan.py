@@ -69,7 +69,7 @@ class Planner:
     """
 
     def __init__(
-        self, curve: Curve = UNMEASURED, limit: int = 31, rate: float = 0.7, weight: float = 8.0
+        self, curve: Curve = UNMEASURED, limit: int = 31, rate: float = 0.7, weight: float = 4.0
     ) -> None:
         self.curve, self.limit = curve, limit
         self._right, self._seen = rate * weight, weight

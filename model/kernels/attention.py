@@ -1,0 +1,150 @@
+"""Attention of one pass over the cache, with the visibility rules of model.roles computed in the kernel.
+
+Keys are split into runs of `SPAN` slots, one program each, and the runs are combined in order (flash
+decoding, Dao et al. 2023). Runs, tiles and their order depend on the slot only, so a query's output has the
+same bits whatever else is in the pass and however long the cache is. Queries that share a key head are rows
+of one tile.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+ROWS = 64
+KEYS = 64
+SPAN = 128
+
+
+@triton.jit
+def _attend(
+    q,
+    keys,
+    values,
+    role,
+    position,
+    block,
+    begin,
+    length,
+    part_o,
+    part_m,
+    part_l,
+    T,
+    slots,
+    scale,
+    G: tl.constexpr,
+    REP: tl.constexpr,
+    K: tl.constexpr,
+    ROWS: tl.constexpr,
+    KEYS: tl.constexpr,
+    SPAN: tl.constexpr,
+):
+    tile, g, span = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    n = tl.load(length)
+    rows = tile * ROWS + tl.arange(0, ROWS)
+    token = rows // REP
+    inside = token < T
+    d = tl.arange(0, K)
+    total = T * REP
+    m = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
+    l = tl.zeros((ROWS,), dtype=tl.float32)  # noqa: E741 - the letter of the papers
+    acc = tl.zeros((ROWS, K), dtype=tl.float32)
+    if span * SPAN < n + T:
+        head = g * REP + rows % REP
+        q_RK = tl.load(
+            q + (token * (G * REP) + head)[:, None] * K + d[None, :], mask=inside[:, None], other=0.0
+        )
+        q_role = tl.load(role + token, mask=inside, other=-1)
+        q_pos = tl.load(position + token, mask=inside, other=0)
+        q_block = tl.load(block + token, mask=inside, other=0)
+        q_begin = tl.load(begin + token, mask=inside, other=0)
+        reach = tl.where(q_role == 1, q_begin - 1, q_pos)
+        for at in range(span * SPAN, span * SPAN + SPAN, KEYS):
+            slot = at + tl.arange(0, KEYS)
+            fresh = slot - n
+            new = (fresh >= 0) & (fresh < T)
+            k_role = tl.where(slot < n, 0, tl.load(role + fresh, mask=new, other=-1))
+            k_pos = tl.where(slot < n, slot, tl.load(position + fresh, mask=new, other=0))
+            k_block = tl.load(block + fresh, mask=new, other=0)
+            where = (g * slots + slot).to(tl.int64)[:, None] * K + d[None, :]
+            exists = (slot < slots)[:, None]
+            k_SK = tl.load(keys + where, mask=exists, other=0.0)
+            s = tl.dot(q_RK, tl.trans(k_SK)) * scale
+            clean = (k_role[None, :] == 0) & (k_pos[None, :] <= reach[:, None])
+            both = q_block[:, None] == k_block[None, :]
+            draft = (q_role[:, None] == 1) & (k_role[None, :] == 1) & both
+            alone = (q_role[:, None] == 2) & (k_role[None, :] == 2) & both
+            alone = alone & (q_pos[:, None] == k_pos[None, :])
+            s = tl.where(clean | draft | alone, s, float("-inf"))
+            top = tl.maximum(m, tl.max(s, 1))
+            safe = tl.where(top == float("-inf"), 0.0, top)
+            fade = tl.exp(m - safe)
+            p = tl.exp(s - safe[:, None])
+            l = l * fade + tl.sum(p, 1)  # noqa: E741
+            v_SK = tl.load(values + where, mask=exists, other=0.0)
+            acc = tl.dot(p.to(v_SK.dtype), v_SK, acc * fade[:, None])
+            m = top
+    index = (span * G + g) * total + rows
+    fits = rows < total
+    tl.store(part_m + index, m, mask=fits)
+    tl.store(part_l + index, l, mask=fits)
+    tl.store(part_o + index[:, None] * K + d[None, :], acc, mask=fits[:, None])
+
+
+@triton.jit
+def _combine(part_o, part_m, part_l, out, T, spans, G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr):
+    row, g = tl.program_id(0), tl.program_id(1)
+    d = tl.arange(0, K)
+    total = T * REP
+    m = float("-inf")
+    for span in range(spans):
+        m = tl.maximum(m, tl.load(part_m + (span * G + g) * total + row))
+    safe = tl.where(m == float("-inf"), 0.0, m)
+    weight = 0.0
+    acc = tl.zeros((K,), dtype=tl.float32)
+    for span in range(spans):
+        index = (span * G + g) * total + row
+        part = tl.exp(tl.load(part_m + index) - safe)
+        weight += part * tl.load(part_l + index)
+        acc += part * tl.load(part_o + index * K + d)
+    acc = acc / tl.where(weight == 0.0, 1.0, weight)
+    token, head = row // REP, g * REP + row % REP
+    tl.store(out + (token * (G * REP) + head) * K + d, acc.to(out.dtype.element_ty))
+
+
+class AttentionSpace:
+    """Partial results of one pass at a time."""
+
+    def __init__(self, device: torch.device, tokens: int, heads: int, head_dim: int, slots: int) -> None:
+        spans = triton.cdiv(slots, SPAN)
+        rows = spans * tokens * heads
+        self.o = torch.empty(rows * head_dim, dtype=torch.float32, device=device)
+        self.m = torch.empty(rows, dtype=torch.float32, device=device)
+        self.l = torch.empty(rows, dtype=torch.float32, device=device)
+
+
+def attend(
+    q_THK: torch.Tensor,
+    keys_GSK: torch.Tensor,
+    values_GSK: torch.Tensor,
+    fields: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    length: torch.Tensor,
+    span_slots: int,
+    space: AttentionSpace,
+    out_THK: torch.Tensor,
+) -> None:
+    """One layer's attention of T tokens whose keys and values are already in slots length..length+T-1.
+
+    fields: role, position, block, begin [T] int32 (model.roles.Tokens). length [1] int32: committed tokens.
+    span_slots: slots that may be in use, at least length + T; fixed for a captured graph.
+    """
+    T, H, K = q_THK.shape
+    G, slots, _ = keys_GSK.shape
+    repeat = H // G
+    spans = triton.cdiv(span_slots, SPAN)
+    _attend[(triton.cdiv(T * repeat, ROWS), G, spans)](
+        q_THK, keys_GSK, values_GSK, *fields, length, space.o, space.m, space.l,
+        T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN, num_warps=4, num_stages=2,
+    )  # fmt: skip
+    _combine[(T * repeat, G)](space.o, space.m, space.l, out_THK, T, spans, G=G, REP=repeat, K=K, num_warps=1)

@@ -1,0 +1,157 @@
+"""Matmuls whose rows do not depend on how many there are: y = x W^T for 1 to some hundred tokens.
+
+The weights are the left operand of the tensor cores' product and the tokens the right one. A pass of 1
+token and one of 256 then run the same instruction on the same weight tile in the same order over K, and
+only the number of columns differs, so a token's output has the same bits at every width. K is split in a
+fixed way per weight shape; the partial sums are added in a fixed order by the program that arrives last.
+
+Epilogues, with the roundings of plain torch: bias, residual, and silu(gate) * up.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch.nn import functional as F
+
+TILE = 64
+"""Weight rows of a program: the least that Hopper's wgmma takes."""
+STEP = 64
+
+
+@triton.jit
+def _linear(
+    x,
+    w,
+    bias,
+    residual,
+    out,
+    partial,
+    arrived,
+    T,
+    N,
+    K: tl.constexpr,
+    BN: tl.constexpr,
+    BT: tl.constexpr,
+    BK: tl.constexpr,
+    SPLIT: tl.constexpr,
+    BIAS: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    GATED: tl.constexpr,
+):
+    tile_n, tile_t, slice_k = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    n = tile_n * BN + tl.arange(0, BN)
+    t = tile_t * BT + tl.arange(0, BT)
+    k = tl.arange(0, BK)
+    in_n, in_t = n < N, t < T
+    acc = tl.zeros((BN, BT), dtype=tl.float32)
+    up = tl.zeros((BN, BT), dtype=tl.float32)
+    for at in range(slice_k * (K // SPLIT), (slice_k + 1) * (K // SPLIT), BK):
+        x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
+        rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
+        acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
+        if GATED:
+            w_NK = tl.load(w + rows + N.to(tl.int64) * K, mask=in_n[:, None], other=0.0)
+            up = tl.dot(w_NK, x_KT, up)
+    where = t[None, :] * N + n[:, None]
+    inside = in_n[:, None] & in_t[None, :]
+    last = True
+    if SPLIT > 1:
+        size = T * N
+        tl.store(partial + slice_k * size + where, acc, mask=inside)
+        if GATED:
+            tl.store(partial + (SPLIT + slice_k) * size + where, up, mask=inside)
+        tl.debug_barrier()
+        ticket = tl.atomic_add(arrived + tile_n * tl.num_programs(1) + tile_t, 1, sem="acq_rel")
+        last = ticket == SPLIT - 1
+        if last:
+            tl.debug_barrier()
+            acc = tl.zeros((BN, BT), dtype=tl.float32)
+            up = tl.zeros((BN, BT), dtype=tl.float32)
+            for i in range(SPLIT):
+                acc += tl.load(partial + i * size + where, mask=inside, other=0.0, cache_modifier=".cg")
+                if GATED:
+                    up += tl.load(
+                        partial + (SPLIT + i) * size + where, mask=inside, other=0.0, cache_modifier=".cg"
+                    )
+            tl.store(arrived + tile_n * tl.num_programs(1) + tile_t, 0)
+    if last:
+        if BIAS:
+            acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
+        y = acc.to(out.dtype.element_ty)
+        if GATED:
+            gate = y.to(tl.float32)
+            gate = (gate * tl.sigmoid(gate)).to(out.dtype.element_ty).to(tl.float32)
+            y = (gate * up.to(out.dtype.element_ty).to(tl.float32)).to(out.dtype.element_ty)
+        if RESIDUAL:
+            old = tl.load(residual + where, mask=inside, other=0.0).to(tl.float32)
+            y = (old + y.to(tl.float32)).to(out.dtype.element_ty)
+        tl.store(out + where, y, mask=inside)
+
+
+def split_of(features_in: int, programs: int) -> int:
+    """How many ways to split K for a weight of `programs` tiles: enough programs to keep a GPU's memory
+    busy. It depends on the weight's shape only.
+    """
+    steps = features_in // STEP
+    best = 1
+    for split in range(1, steps + 1):
+        if steps % split == 0 and programs * split <= 280 and steps // split >= 2:
+            best = split
+    return best
+
+
+class Workspace:
+    """Partial sums and arrival counters, shared by all calls of one stream."""
+
+    def __init__(self, device: torch.device, floats: int = 1 << 24, counters: int = 1 << 16) -> None:
+        self.partial = torch.empty(floats, dtype=torch.float32, device=device)
+        self.arrived = torch.zeros(counters, dtype=torch.int32, device=device)
+
+
+def linear(
+    x_TK: torch.Tensor,
+    weight: torch.Tensor,
+    space: Workspace,
+    *,
+    bias: torch.Tensor | None = None,
+    residual: torch.Tensor | None = None,
+    gated: bool = False,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """[T, N] of x [T, K], contiguous, and weight [N, K] (gated: [2 N, K], gate rows first). K divisible
+    by 64.
+    """
+    T, K = x_TK.shape
+    N = weight.shape[0] // 2 if gated else weight.shape[0]
+    y = out if out is not None else torch.empty(T, N, dtype=x_TK.dtype, device=x_TK.device)
+    wide = N > 32768
+    tile = 2 * TILE if wide else TILE
+    columns = min(128, max(16, triton.next_power_of_2(T)))
+    programs = triton.cdiv(N, tile)
+    split = 1 if wide else split_of(K, programs)
+    grid = (programs, triton.cdiv(T, columns), split)
+    _linear[grid](
+        x_TK, weight, bias, residual, y, space.partial, space.arrived, T, N, K,
+        BN=tile, BT=columns, BK=STEP, SPLIT=split,
+        BIAS=bias is not None, RESIDUAL=residual is not None, GATED=gated,
+        num_warps=4, num_stages=4 if columns <= 64 else 3,
+    )  # fmt: skip
+    return y
+
+
+def linear_reference(
+    x_TK: torch.Tensor,
+    weight: torch.Tensor,
+    *,
+    bias: torch.Tensor | None = None,
+    residual: torch.Tensor | None = None,
+    gated: bool = False,
+) -> torch.Tensor:
+    """The same in plain torch."""
+    y = F.linear(x_TK, weight, bias)
+    if gated:
+        gate, up = y.chunk(2, -1)
+        y = F.silu(gate) * up
+    return y if residual is None else residual + y
