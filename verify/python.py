@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import marshal
 import random
 import signal
 from dataclasses import dataclass
@@ -130,9 +131,9 @@ def _wanted(request: FunctionCheck) -> list[_Wanted]:
     result = []
     for index, case in enumerate(cases):
         try:
-            inputs = bytes((case.mutates,)) + encode((tuple(case.args), case.kwargs))
-        except CodecError as error:
-            raise UnsupportedError(f"case {index}: the arguments hold {error}") from None
+            inputs = bytes((case.mutates,)) + marshal.dumps((tuple(case.args), case.kwargs), 2)
+        except ValueError:
+            raise UnsupportedError(f"case {index}: the arguments hold a value that cannot be sent") from None
         if case.compare == "oracle":
             if not case.oracle:
                 raise UnsupportedError(f"case {index}: compare is oracle, but there is no oracle source")
@@ -206,7 +207,7 @@ def _ask_oracles(
             "limits": limits_job(request.limits),
             "candidate": {"code": source, "entry": "accept", "seed": request.seed},
             "cases": [
-                (place, b"\0" + _oracle_inputs(wanted[index].case.args, output))
+                (place, b"\2" + _oracle_inputs(wanted[index].case.args, output))
                 for place, (index, output) in enumerate(members)
             ],
         }

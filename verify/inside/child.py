@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import marshal
 import os
 import select
 import signal
 import sys
 from typing import Any, NoReturn
 
-from verify.codec import decode
 from verify.inside import confine
 from verify.inside.driver import run_test
 from verify.inside.harness import run_candidate, run_program
@@ -108,16 +109,18 @@ def run_child(ctl: int, out: int, err: int, mode: str, baseline: int) -> NoRetur
     """In the fork: keep four descriptors, confine ourselves, wait for a job, do it, leave."""
     code = 70
     try:
-        null = os.open("/dev/null", os.O_RDONLY)
-        for number, fd in enumerate((null, out, err, ctl)):
-            # the originals are all above CTL: the server keeps its low numbers taken
-            os.dup2(fd, number, inheritable=True)
-        os.closerange(confine.CTL + 1, 1_024)
+        # the originals are all above CTL: the server keeps its low numbers taken, and CTL itself is /dev/null
+        os.dup2(confine.CTL, 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        os.dup2(ctl, confine.CTL)
+        os.closerange(confine.CTL + 1, 256)
         confine.enter(mode)
         frame = read_frame(confine.CTL)
         if frame is not None:
-            job = decode(frame)
+            job = marshal.loads(frame)
             confine.apply(job["limits"], mode, baseline, private=job["role"] == "test")
+            gc.enable()
             ROLES[job["role"]](job)
         code = 0
     except BrokenPipeError:

@@ -20,13 +20,21 @@ CTL = 3  # the one descriptor besides 0, 1, 2 that a child keeps
 DEFAULT_DISK_MB = 16
 MACHINE = platform.machine()
 MEGABYTE = 1 << 20
-NAMESPACED_FILTER = seccomp.program(MACHINE)  # assembled once, before the first fork
+NAMESPACED_FILTER = seccomp.Filter(seccomp.program(MACHINE))  # assembled once, before the first fork
 
 
 def address_space() -> int:
     """Bytes of address space in use now: what RLIMIT_AS must allow on top of the candidate's own memory."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def settle() -> None:
+    """In the server, once: the limits that are the same for every check. Children inherit them."""
+    linux.cap(resource.RLIMIT_NOFILE, 256)
+    linux.cap(resource.RLIMIT_CORE, 0)
+    linux.cap(resource.RLIMIT_MEMLOCK, 0)
+    linux.cap(resource.RLIMIT_MSGQUEUE, 0)
 
 
 def enter(mode: str) -> None:
@@ -36,16 +44,18 @@ def enter(mode: str) -> None:
         linux.prctl(
             linux.PR_SET_DUMPABLE, 1
         )  # the server is not: its memory stays closed, our oom score opens
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # when the cgroup is full the kernel takes a candidate, never the server
+    with contextlib.suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"1000")  # when the cgroup is full the kernel takes a candidate, never the server
+        os.close(score)
     if mode == "namespaces":
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
         _mount_scratch(DEFAULT_DISK_MB)
-        linux.mount_tmpfs("/proc", "size=4k,mode=0555", linux.MS_RDONLY)
+        linux.mount_tmpfs(b"/proc", b"size=4k,mode=0555", linux.MS_RDONLY)
 
 
 def _mount_scratch(disk_mb: int) -> None:
-    linux.mount_tmpfs("/tmp", f"size={disk_mb}m,nr_inodes={disk_mb * 256},mode=0700")
+    linux.mount_tmpfs(b"/tmp", b"size=%dm,nr_inodes=%d,mode=0700" % (disk_mb, disk_mb * 256))
 
 
 def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = False) -> None:
@@ -54,22 +64,19 @@ def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = Fals
     `private` keeps the process's memory closed to others of its uid (the driver of trusted tests in a
     container).
     """
-    disk_mb = int(limits["disk_mb"])
+    disk_mb: int = limits["disk_mb"]
     if mode == "namespaces":
         if disk_mb != DEFAULT_DISK_MB:
             _mount_scratch(disk_mb)
         linux.drop_capabilities()
         os.chdir("/tmp")
+        linux.cap(resource.RLIMIT_NPROC, limits["processes"])
     if private:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    linux.cap(resource.RLIMIT_AS, baseline + int(limits["mem_mb"]) * MEGABYTE)
+    linux.cap(resource.RLIMIT_AS, baseline + limits["mem_mb"] * MEGABYTE)
     linux.cap(resource.RLIMIT_CPU, max(1, -int(-limits["cpu_s"] // 1)))
     linux.cap(resource.RLIMIT_FSIZE, disk_mb * MEGABYTE)
-    linux.cap(resource.RLIMIT_NOFILE, 256)
-    linux.cap(resource.RLIMIT_CORE, 0)
-    linux.cap(resource.RLIMIT_MEMLOCK, 0)
-    linux.cap(resource.RLIMIT_MSGQUEUE, 0)
     if mode == "namespaces":
-        linux.cap(resource.RLIMIT_NPROC, int(limits["processes"]))
-    own = NAMESPACED_FILTER if mode == "namespaces" else seccomp.program(MACHINE, os.getpid())
-    seccomp.install(own)
+        NAMESPACED_FILTER.install()
+    else:
+        seccomp.Filter(seccomp.program(MACHINE, os.getpid())).install()

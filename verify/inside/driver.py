@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import array
 import builtins
+import marshal
 import os
 import sys
 import types
@@ -21,7 +22,7 @@ from typing import Any
 
 from verify.codec import CodecError, decode, encode
 from verify.inside.confine import CTL
-from verify.inside.harness import DETAIL, NONCE, forget_ourselves, seed_random
+from verify.inside.harness import DETAIL, NONCE, seed_random
 from verify.inside.wire import WireError, read_frame, write_frame
 
 
@@ -48,9 +49,11 @@ class Proxy:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            encoded = encode((args, kwargs))
-        except CodecError as error:
-            raise Ended(b"U", f"the test calls the candidate with {error}") from None
+            encoded = marshal.dumps((args, kwargs), 2)  # version 2: no shared references
+        except ValueError as error:
+            raise Ended(
+                b"U", f"the test calls the candidate with a value that cannot be sent ({error})"
+            ) from None
         self.calls += 1
         nonce = os.urandom(NONCE)
         try:
@@ -105,7 +108,6 @@ def run_test(job: dict[str, Any]) -> None:
     nonce: bytes = job["nonce"]
     proxy = Proxy(_receive_descriptor(), job["limits"]["out_bytes"])
     seed_random(job["seed"])
-    forget_ourselves()
     kind, detail = _outcome(job, proxy)
     if kind == b"P" and not proxy.calls:
         kind, detail = b"U", "the test never calls the candidate"

@@ -1,6 +1,8 @@
 """Namespaces, mounts, capabilities and prctl through ctypes, for the fork server and its children.
 
-Every function raises OSError with the call's name. Python 3.12 has `os.unshare`; 3.11 does not.
+Every function raises OSError with the call's name. Python 3.12 has `os.unshare`; 3.11 does not. Function
+pointers and structures are made at import: a child pays a page fault for every page that it is the first to
+touch.
 """
 
 from __future__ import annotations
@@ -14,50 +16,46 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 
 MS_RDONLY, MS_NOSUID, MS_NODEV = 1, 2, 4
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.mount.argtypes = (
-    ctypes.c_char_p,
-    ctypes.c_char_p,
-    ctypes.c_char_p,
-    ctypes.c_ulong,
-    ctypes.c_char_p,
-)
-_libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
+_unshare, _setns, _mount, _prctl, _capset = _libc.unshare, _libc.setns, _libc.mount, _libc.prctl, _libc.capset
+_mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
+_CAP_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
+_NO_CAPS = (ctypes.c_uint32 * 6)()
 
 
-def _checked(name: str, result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+def _fail(name: str) -> None:
+    number = ctypes.get_errno()
+    raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def unshare(flags: int) -> None:
-    _checked("unshare", _libc.unshare(ctypes.c_int(flags)))
+    if _unshare(flags):
+        _fail("unshare")
 
 
 def setns(fd: int, flags: int) -> None:
-    _checked("setns", _libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)))
+    if _setns(fd, flags):
+        _fail("setns")
 
 
-def mount_tmpfs(target: str, options: str, flags: int = MS_NOSUID | MS_NODEV) -> None:
-    _checked("mount", _libc.mount(b"tmpfs", target.encode(), b"tmpfs", flags, options.encode()))
+def mount_tmpfs(target: bytes, options: bytes, flags: int = MS_NOSUID | MS_NODEV) -> None:
+    if _mount(b"tmpfs", target, b"tmpfs", flags, options):
+        _fail("mount")
 
 
-def prctl(option: int, value: int) -> None:
-    _checked("prctl", _libc.prctl(option, value, 0, 0, 0))
-
-
-class _CapHeader(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+def prctl(option: int, value: int, third: int = 0) -> None:
+    if _prctl(option, value, third, 0, 0):
+        _fail("prctl")
 
 
 def drop_capabilities() -> None:
     """Empty the effective, permitted, inheritable and (through the kernel) ambient sets of this thread."""
-    header = _CapHeader(0x20080522, 0)
-    data = (ctypes.c_uint32 * 6)()
-    _checked("capset", _libc.capset(ctypes.byref(header), ctypes.byref(data)))
+    if _capset(_CAP_HEADER, _NO_CAPS):
+        _fail("capset")
 
 
 def cap(limit: int, value: int) -> None:

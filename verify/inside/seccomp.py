@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import struct
 
-from verify.inside.linux import PR_SET_NO_NEW_PRIVS, prctl
+from verify.inside.linux import PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 NEWEST = 462  # mseal; the numbers from 424 on are the same on both
@@ -202,15 +201,15 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(filter_code: bytes) -> None:
-    """Apply a program to this thread and all it will start, for ever. Raises OSError where the kernel
-    refuses.
-    """
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    buffer = ctypes.create_string_buffer(filter_code, len(filter_code))
-    header = _Program(len(filter_code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong)
-    if libc.prctl(22, 2, ctypes.addressof(header), 0, 0):  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-        number = ctypes.get_errno()
-        raise OSError(number, f"seccomp: {os.strerror(number)}")
+class Filter:
+    """A program in the form that the kernel takes, ready to `install`."""
+
+    def __init__(self, code: bytes) -> None:
+        self._buffer = ctypes.create_string_buffer(code, len(code))
+        self._program = _Program(len(code) // 8, ctypes.cast(self._buffer, ctypes.c_void_p))
+        self._address = ctypes.addressof(self._program)
+
+    def install(self) -> None:
+        """Apply it to this thread and all it will start, for ever. Raises OSError where the kernel refuses."""
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        prctl(PR_SET_SECCOMP, 2, self._address)  # SECCOMP_MODE_FILTER

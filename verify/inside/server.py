@@ -12,6 +12,7 @@ import _socket
 import contextlib
 import gc
 import importlib
+import marshal
 import os
 import signal
 import stat
@@ -19,12 +20,13 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from verify.codec import decode, encode
+from verify.codec import encode
 from verify.inside import confine, linux
 from verify.inside.child import Child, poller, run_child
 from verify.inside.harness import DETAIL, NONCE
 from verify.inside.wire import HEADER, read_frame, write_frame
 
+WARM_UP = "def warm():\n    return 0\n"
 TOTAL_FACTOR = 64  # all encoded results of one check together: this many times out_bytes
 SLACK = NONCE + 1 + 4 * DETAIL  # a frame holds a nonce, a kind, and a value or a short explanation
 
@@ -184,7 +186,7 @@ class Server:
 
         nonce = os.urandom(NONCE)
         ready = ask(
-            encode({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"}), nonce
+            marshal.dumps({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"}), nonce
         )
         compiled = time.monotonic()
         end = ready if isinstance(ready, str) else "ok"
@@ -219,7 +221,7 @@ class Server:
         watch.register(candidate.ctl, 1)
         nonce = os.urandom(NONCE)
         outcome: bytes | str = b""
-        message = encode({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"})
+        message = marshal.dumps({**job["candidate"], "limits": limits, "nonce": nonce, "role": "candidate"})
         ready: bytes | str = "exit"
         if self.send(candidate, message, deadline):
             ready = self.wait_frame(watch, candidate, children, out_cap + SLACK, out_cap, deadline)
@@ -232,7 +234,9 @@ class Server:
             watch.register(driver.ctl, 1)
             nonce = os.urandom(NONCE)
             self.send(
-                driver, encode({**job["test"], "limits": limits, "nonce": nonce, "role": "test"}), deadline
+                driver,
+                marshal.dumps({**job["test"], "limits": limits, "nonce": nonce, "role": "test"}),
+                deadline,
             )
             os.set_blocking(candidate.ctl, True)
             _hand_over(driver.ctl, candidate.ctl)
@@ -258,7 +262,7 @@ class Server:
         child = self.take()
         watch = poller([child])
         end: bytes | str = "exit"
-        if self.send(child, encode({**job["program"], "limits": limits, "role": "program"}), deadline):
+        if self.send(child, marshal.dumps({**job["program"], "limits": limits, "role": "program"}), deadline):
             end = self.wait_frame(watch, child, [child], 0, out_cap, deadline)
         self.finish([child], out_cap)
         if child.over:
@@ -289,7 +293,7 @@ class Server:
         """Answer jobs until the judge closes the stream."""
         kinds = {"cases": self.cases, "test": self.test, "program": self.program, "ping": self.ping}
         while (frame := read_frame(0)) is not None:
-            job = decode(frame)
+            job = marshal.loads(frame)
             try:
                 reply = kinds[job["kind"]](job)
             except JudgeGoneError:
@@ -351,7 +355,7 @@ def _enter_own_pid_namespace() -> None:
 def main() -> NoReturn:
     """Set up as the first frame says, greet the judge, serve."""
     frame = read_frame(0)
-    config = decode(frame or b"")
+    config = marshal.loads(frame or b"")
     sys.dont_write_bytecode = True
     sys.path[:0] = config["path"]
     os.umask(0o077)
@@ -362,14 +366,14 @@ def main() -> NoReturn:
     else:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-    while (fd := os.open("/dev/null", os.O_RDWR)) <= confine.CTL:
-        pass  # keep 0 to CTL taken, so that a child can move its descriptors there in any order
-    os.close(fd)
-    exec(
-        compile("def warm():\n    return 0\n", "warm", "exec"), {}
-    )  # the compiler's tables, once for all forks
+    if os.open("/dev/null", os.O_RDWR) != confine.CTL:  # children move their descriptors to 0..CTL
+        raise RuntimeError("descriptor 3 is taken")
+    confine.settle()
+    exec(compile(WARM_UP, "warm", "exec"), {})  # the compiler's tables, once for all forks
     server = Server(config)
     version = ".".join(map(str, sys.version_info[:3]))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "verify"]:
+        del sys.modules[name]  # a candidate may have a `verify` of its own
     gc.collect()
     gc.freeze()
     gc.disable()
