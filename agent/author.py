@@ -20,7 +20,7 @@ _PLAN_TOKENS = 96
 _SIGNATURE_TOKENS = 96
 _DOCSTRING_TOKENS = 96
 _HINTS = 3
-_BODY_STOPS = ("\n```", "\nif __name__", "\nprint(", "\nassert ", "\n# Test", "\n# Example")
+_BODY_STOPS = ("\n```", "\nif __name__", "\nprint(", "\nassert ", "\ndef test", "\n# Test", "\n# Example")
 
 
 class Author:
@@ -33,9 +33,10 @@ class Author:
         self.original = {path: workspace.read(path) for path in task.files}
         self.scaffold = self._given_scaffold()
         self.by_function = task.entry is not None and task.lang == "python"
+        self.plan_text = ""
         self.evidence: Evidence | None = None
         self.wanted: list[str] = []
-        self.last_code = ""
+        self.last_code = self.scaffold.text + self.scaffold.body if self.scaffold else ""
         self.format_error: tuple[str, str] | None = None
         self._answer = ""
         self._shown = self.original
@@ -44,12 +45,20 @@ class Author:
     def needs_scaffold(self) -> bool:
         return self.by_function and self.scaffold is None
 
+    @property
+    def has_code(self) -> bool:
+        """Whether there is something to mend: the function has a body, or a file exists."""
+        if self.by_function:
+            return bool(self.scaffold and self.scaffold.body)
+        return any(self.original.values())
+
     def plan(self) -> GenerateRequest:
         messages = [Message("user", render("plan", task=self.task.text)), Message("assistant", "1.")]
         return self._request(messages, _PLAN_TOKENS, stop=("\n4.", "\n\n", "```"))
 
     def take_plan(self, answer: str) -> str:
-        return "1." + answer.rstrip()
+        self.plan_text = "1." + answer.rstrip()
+        return self.plan_text
 
     def ask_signature(self) -> GenerateRequest:
         user = render("scaffold", task=self.task.text, entry=self.task.entry)
@@ -60,7 +69,7 @@ class Author:
         user = render("scaffold", task=self.task.text, entry=self.task.entry)
         start = f'```python\n{self._start}{signature}:\n    """'
         messages = [Message("user", user), Message("assistant", start)]
-        return self._request(messages, _DOCSTRING_TOKENS, stop=('"""', "\n"))
+        return self._request(messages, _DOCSTRING_TOKENS, stop=('"""', "\n\n"))
 
     def take_scaffold(self, signature: str, docstring: str) -> None:
         """Keep the model's signature and docstring; if they are none, the body alone has to do."""
@@ -84,7 +93,9 @@ class Author:
         current = self.original[path] if self.scaffold and self.scaffold.origin == "file" else None
         repair = self.evidence is not None and not anew
         hints = [] if repair else self.wanted
-        user = render("infill", task=self.task.text, current=current, path=path, hints=hints)
+        user = render(
+            "infill", task=self.task.text, current=current, path=path, hints=hints, plan=self.plan_text
+        )
         messages = [Message("user", user)]
         if self.evidence and repair:
             messages.append(Message("assistant", f"```python\n{self.last_code.strip()}\n```"))

@@ -69,7 +69,7 @@ class _Run:
         self.budget = Budget(options, cancel)
         self.repairs = 0
         self.verdict: Verdict | None = None
-        self.seen: set[str] = set()
+        self.seen: set[str] = set()  # contents that were tried
 
     def stream(self) -> Iterator[Event]:
         """The whole run; see `run`."""
@@ -100,13 +100,7 @@ class _Run:
             raise bug
 
     def _start(self) -> events.Started:
-        info = self.model.info
-        settings = {
-            f.name: getattr(self.options, f.name)
-            for f in dataclasses.fields(Options)
-            if f.name not in ("session", "open_checker")
-        }
-        task = self.task
+        info, task = self.model.info, self.task
         return events.Started(
             session_id=self.session_id,
             task=task.text,
@@ -117,7 +111,7 @@ class _Run:
             name=task.name,
             source=task.source,
             info=info,
-            settings=settings,
+            settings=self.options.settings(),
         )
 
     def _done(self, end: Stop, changed: tuple[str, ...]) -> events.Done:
@@ -144,8 +138,14 @@ class _Run:
     def _solve(self) -> Iterator[Event]:
         """Attempts until one passes here and in a fresh sandbox; raises Stop otherwise."""
         self.author = Author(self.task, self.workspace, self.options.call_tokens)
+        self.seen.add(repr(self.author.original))
         if self.task.has_tests and self.task.lang == "python" and not self.checker.probe.works:
             raise Infrastructure(self.checker.probe.why)  # before the model works for nothing
+        if self.author.has_code and self.task.has_tests:  # a file to mend: what is wrong with it?
+            yield from self._verify(self.checker, 0, fresh=False)
+            if self.verdict and self.verdict.ok:
+                return
+            self.author.add_evidence(self._evidence())
         if self.options.plan:
             answer = yield from self._ask("plan", self.author.plan())
             yield events.Planned(self.author.take_plan(answer.text))
@@ -158,9 +158,9 @@ class _Run:
                 self.author.scaffold.text, self.author.scaffold.entry, self.author.scaffold.origin
             )
         for attempt in range(self.options.max_repairs + 1):
-            if attempt and self.verdict:
+            if attempt:
                 self.repairs = attempt
-                evidence = checks.evidence(self.task, self.verdict)
+                evidence = self._evidence()
                 self.author.add_evidence(evidence)
                 yield events.Repairing(attempt, evidence.text)
             yield from self._write(attempt)
@@ -171,6 +171,10 @@ class _Run:
                 if self.verdict.ok:
                     return
         raise Unsolved(f"the tests still fail after {self.repairs} repairs")
+
+    def _evidence(self) -> checks.Evidence:
+        assert self.verdict is not None
+        return checks.evidence(self.task, self.verdict)
 
     def _write(self, attempt: int) -> Iterator[Event]:
         """Ask until an answer is an edit that says something new, and make it."""

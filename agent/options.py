@@ -38,6 +38,11 @@ class Options:
     session: Session | None = None
     open_checker: Callable[[], Checker] = open_checker
 
+    def settings(self) -> dict[str, Any]:
+        """The plain values, for records."""
+        fields = (f.name for f in dataclasses.fields(self) if f.name not in ("session", "open_checker"))
+        return {name: getattr(self, name) for name in fields}
+
     @classmethod
     def merge(cls, limits: RunLimits, **flags: Any) -> Options:
         """Options from a task's limits and the flags that are not None."""

@@ -19,13 +19,14 @@ class Scaffold:
     """`text` ends after the docstring (or the signature) with a newline; the body comes next, indented by
     `indent`.
 
-    A whole program is `text + body`.
+    A whole program is `text` and a body. `body`: the one the function has in its file, '' for a stub.
     """
 
     text: str
     entry: str
     origin: Literal["task", "file", "model"] = "task"
     indent: str = "    "
+    body: str = ""
 
 
 def python_blocks(text: str) -> list[str]:
@@ -44,14 +45,14 @@ def scaffold_in_text(text: str) -> Scaffold | None:
 
 def scaffold_in_source(source: str, entry: str) -> Scaffold | None:
     """Signature and docstring of function `entry` of a file, and nothing else of it; None if not there."""
-    tree = _parse(source)
+    tree, lines = _parse(source), source.splitlines(keepends=True)
     for node in tree.body if tree else ():
         if isinstance(node, Function) and node.name == entry:
             cut = _cut(source, node, "file")
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            return Scaffold(
-                "".join(cut.text.splitlines(keepends=True)[first - 1 :]), entry, "file", cut.indent
-            )
+            text = "".join(cut.text.splitlines(keepends=True)[first - 1 :])
+            body = "" if _is_stub(node) else "".join(lines[len(cut.text.splitlines()) : node.end_lineno])
+            return Scaffold(text, entry, "file", cut.indent, body)
     return None
 
 

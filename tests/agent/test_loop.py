@@ -217,6 +217,7 @@ def test_tests_of_a_repository_are_run_and_cannot_be_edited(workdir: Path, check
     assert (workdir / "calc.py").read_text().startswith("HALF = 0.5\n\n\ndef double(x):\n")
     evidence = next(e.to_dict()["evidence"] for e in events if e.type == "repairing")
     assert "assert 16 == 8" in evidence
+    (workdir / "calc.py").write_text("")
     cheat = "test_calc.py\n```python\ndef test_double(): pass\n```"
     _, done = go(
         task(workdir, files=("calc.py",), entry=None, cases=(), tests=("test_calc.py",), test_cmd=command),
@@ -294,3 +295,17 @@ def test_diffusion_steps_pass_through(workdir: Path, checker: Checker) -> None:
     assert done.status == "solved"
     assert done.tokens_per_forward > 1
     assert any(e.to_dict()["step"]["head"] == "diffusion" for e in events if e.type == "decoded")
+
+
+def test_a_file_to_mend_is_checked_first(workdir: Path, checker: Checker) -> None:
+    (workdir / "solution.py").write_text(f'def double(x):\n    """Twice x."""\n{BAD}')
+    events, done = go(task(workdir, scaffold=None), checker, GOOD)
+    assert kinds(events)[:3] == ["started", "verified", "scaffolded"]
+    assert (done.status, done.steps, done.repairs) == ("solved", 1, 0)
+    messages = next(e.to_dict()["messages"] for e in events if e.type == "model_called")
+    assert "double(2) should return 4, but got 3." in messages[2]["content"]
+    assert messages[3]["content"].endswith('def double(x):\n    """Twice x."""\n')
+    # And nothing is to do where the tests pass already.
+    events, done = go(task(workdir, scaffold=None), checker)
+    assert kinds(events) == ["started", "verified", "done"]
+    assert (done.status, done.exit_code, done.steps, done.files_changed) == ("solved", 0, 0, ())
