@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evals.errors import UsageError
 from model.request import GenerateRequest, Message
@@ -22,7 +22,7 @@ from verify.verdict import NEVER_A_REWARD, Status
 if TYPE_CHECKING:
     from evals.judge import Judge
     from evals.settings import Settings
-    from model.request import Generation
+    from model.request import Generation, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,13 @@ class Attempt:
     turns: int = 1
 
 
-Generate = Callable[[GenerateRequest], "Generation"]
+class Generate(Protocol):
+    """Asks the model of the run once; `model` is for benchmarks whose own loop does the asking."""
+
+    @property
+    def model(self) -> Model: ...
+
+    def __call__(self, request: GenerateRequest) -> Generation: ...
 
 
 class Benchmark(ABC):
@@ -163,6 +169,7 @@ REGISTRY: dict[str, str] = {
     "bend": "evals.benchmarks.bend:Bend",
     "repair": "evals.benchmarks.repair:Repair",
     "edit": "evals.benchmarks.edit:EditBenchmark",
+    "agent": "evals.benchmarks.agent:AgentBenchmark",
 }
 
 

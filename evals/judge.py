@@ -28,12 +28,15 @@ class Judge:
         from verify.checker import open_checker
 
         self._stack = ExitStack()
-        self._checker: Checker = self._stack.enter_context(open_checker(jobs=jobs))
+        self.checker: Checker = self._stack.enter_context(open_checker(jobs=jobs))
+        if self.checker.sandbox is None:
+            self._stack.close()
+            raise InfrastructureError(f"no sandbox works here: {self.checker.probe.why}")
 
     def check(self, request: CheckRequest) -> Verdict:
         """The verdict of `verify`; one that is our own fault (infrastructure) is tried once more."""
-        verdict = self._checker.check(request)
-        return verdict if verdict.rewardable else self._checker.check(request)
+        verdict = self.checker.check(request)
+        return verdict if verdict.rewardable else self.checker.check(request)
 
     def test_source(self, code: str, entry: str, test: str, prelude: str = "") -> Verdict:
         """Run `test`'s `check(candidate)` in a process apart from the candidate. `prelude` runs before it
@@ -43,7 +46,7 @@ class Judge:
 
     def execute(self, source: str, stdin: bytes, limits: Limits) -> ExecResult:
         """Run a Python program in a warm sandbox and return its bytes."""
-        return self._checker.exec_python(source, stdin, limits)
+        return self.checker.exec_python(source, stdin, limits)
 
     def __enter__(self) -> Judge:
         return self
@@ -52,6 +55,3 @@ class Judge:
         self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._stack.close()
-
-
-__all__ = ["InfrastructureError", "Judge"]

@@ -1,7 +1,7 @@
 """One run: samples from a source, verdicts beside them, everything into a run folder.
 
-    summary = evaluate(benchmark, settings, Path("out"), source=open_source(benchmark, settings),
-    resume=False)
+    source = open_source(benchmark, settings)
+    summary = evaluate(benchmark, settings, Path("out"), source=source)
 
 Generation stays in the calling thread; scoring runs in `jobs` threads (the work is in sandboxed processes),
 at most `2 * jobs` samples behind. Killed at any moment and resumed, the final files are those of an unbroken
@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +25,7 @@ from evals.benchmark import Benchmark, Scored, Task, select
 from evals.errors import RunFolderError
 from evals.judge import Judge
 from evals.rundir import CONFIG, SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter
-from evals.sample import Sample, scored_from_row, verdict_row
+from evals.sample import Sample, verdict_row
 from evals.settings import Settings
 from evals.source import SampleSource
 from evals.summary import summarise
@@ -214,15 +213,3 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-__all__ = [
-    "Listener",
-    "Silent",
-    "default_jobs",
-    "evaluate",
-    "judge_twice",
-    "make_config",
-    "replace",
-    "scored_from_row",
-]

@@ -1,10 +1,12 @@
 """The run folder: every figure can be derived again from its files, and a kill at any moment loses at most
 one sample.
 
-    config.json      what was asked and with what: settings, benchmark version, model, library versions,
-    machine samples.jsonl    one row a sample, EvalPlus's format plus cost; no clock in it verdicts.jsonl
-    one row a sample: status of base and plus tests timing.jsonl     one row a sample: seconds (the only file
-    that differs between two equal runs) summary.json     the figures, made from the files above
+    config.json      what was asked and with what: settings, data, model, versions, machine
+    prompts.jsonl    one row a task: the text a reader needs beside the code
+    samples.jsonl    one row a sample, EvalPlus's format plus cost; no clock in it
+    verdicts.jsonl   one row a sample: status of base and plus tests
+    timing.jsonl     one row a sample: seconds (the only rows that differ between equal runs)
+    summary.json     the figures, made from the files above
 
 Rows are appended in one write and flushed to disk. A torn last line (killed while writing) is cut off when
 the run is resumed. When a run ends, samples and verdicts are rewritten in task order, so a resumed run and an

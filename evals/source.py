@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evals.benchmark import Benchmark, Task
@@ -105,9 +104,9 @@ class FromModel:
             block=settings.block,
             threshold=settings.threshold,
         )
-        clock = _Clock()
+        asked = _Asked(self.model, self.cancel, self._on_step)
         try:
-            attempt = benchmark.attempt(task, lambda r: self._generate(r, clock), request, judge)
+            attempt = benchmark.attempt(task, asked, request, judge)
         except ContextOverflowError:
             return Sample(task.id, index, "", finish_reason="context_overflow"), {}
         except ModelError as error:
@@ -128,30 +127,32 @@ class FromModel:
         timing = {
             "wall_s": round(sum(g.wall_s for g in calls), 4),
             "prefill_s": round(sum(g.prefill_s for g in calls), 4),
-            "ttft_s": round(clock.first, 4) if clock.first is not None else None,
+            "ttft_s": round(asked.first, 4) if asked.first is not None else None,
             **peak_memory(),
         }
         return sample, timing
 
-    def _generate(self, request: GenerateRequest, clock: _Clock) -> Generation:
+
+class _Asked:
+    """Runs the requests of one sample. `first`: seconds from the first request to its first token."""
+
+    def __init__(self, model: Model, cancel: threading.Event, on_step: OnStep | None) -> None:
+        self.model = model
+        self.first: float | None = None
+        self._cancel, self._on_step = cancel, on_step
+
+    def __call__(self, request: GenerateRequest) -> Generation:
         result = None
         started = time.perf_counter()
-        for step in self.model.generate(request, self.cancel):
-            if step.committed and clock.first is None:
-                clock.first = time.perf_counter() - started
+        for step in self.model.generate(request, self._cancel):
+            if step.committed and self.first is None:
+                self.first = time.perf_counter() - started
             if self._on_step is not None:
                 self._on_step(step)
             result = step.result or result
         if result is None:
             raise ModelFailureError("the decoder ended without a result")
         return result
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Seconds from the first request of a sample to its first token."""
-
-    first: float | None = None
 
 
 def peak_memory() -> dict[str, float]:

@@ -44,12 +44,22 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "steps": _steps(samples),
         "categories": _categories(config, main),
         "statuses": dict(sorted(Counter(_status(scored) for _, scored, _ in judged).items())),
+        "within_turns": _within_turns(main),
         "finish": dict(sorted(Counter(s.finish_reason for s in samples if s.finish_reason).items())),
         "infra": [list(s.key) for s, scored, _ in judged if scored.infra],
         "flaky": [list(s.key) for s, _, flaky in judged if flaky],
         "pending": len(samples) - len(judged),
         "expected_tasks": len(config["tasks"]),
     }
+
+
+def _within_turns(rows: Sequence[tuple[Sample, bool]]) -> dict[str, float]:
+    """For benchmarks with several answers a sample: the share that passed within so many answers."""
+    longest = max((sample.turns for sample, _ in rows), default=1)
+    if longest == 1:
+        return {}
+    counts = {k: sum(ok and sample.turns <= k for sample, ok in rows) for k in range(1, longest + 1)}
+    return {str(k): round(count / len(rows), 4) for k, count in counts.items()}
 
 
 def _status(scored: Scored) -> str:

@@ -1,7 +1,7 @@
 """Bend: tasks written for Bend 1, checked on HVM against a reference on edge and seeded random inputs.
 
-The prompt teaches the part of the language that is needed, so the benchmark measures writing programs from a given
-grammar and not what a model has memorised.
+The prompt teaches the part of the language that is needed, so the benchmark measures writing programs from a
+given grammar and not what a model has memorised.
 """
 
 from __future__ import annotations

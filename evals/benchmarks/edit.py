@@ -1,4 +1,6 @@
-"""Edit: change a small file as an instruction says; judged on inputs that show the change and on the old ones."""
+"""Edit: change a small file as an instruction says; judged on inputs that show the change and on the old
+ones.
+"""
 
 from __future__ import annotations
 

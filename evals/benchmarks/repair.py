@@ -1,6 +1,7 @@
 """Repair: programs with one mistake, made by seeded mutation; how many are mended within `TURNS` answers?
 
-Each turn shows the model what fails on the visible tests (every second one). The verdict is that of all tests.
+Each turn shows the model what fails on the visible tests (every second one). The verdict is that of all
+tests.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's
 bytes in hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`), limit_s
 (CPU seconds a call), codec (source of verify.codec). stdout, one line an input: 32 hex digits of the value's
-digest | `=` and the encoded value in hex | `?` no digest | `~` and why there is no value | `!` and an exception | `T` time
-limit (the last line). First line `+`, or `#` and why the code did not load; last line `.`. The candidate's
-own stdin, stdout and stderr are /dev/null.
+digest | `=` and the encoded value in hex | `?` no digest | `~` and why there is no value | `!` and an
+exception | `T` time limit (the last line). First line `+`, or `#` and why the code did not load; last line
+`.`. The candidate's own stdin, stdout and stderr are /dev/null.
 
 A digest is safe against forgery because the expected values are not here: to print the right digest a
 candidate has to know the right value.

@@ -110,7 +110,7 @@ def _early_return(node: ast.AST) -> bool:
 
 
 def _swapped(node: ast.AST) -> bool:
-    if not isinstance(node, ast.BinOp | ast.Call) or isinstance(node, ast.Call) and len(node.args) != 2:
+    if not isinstance(node, ast.BinOp | ast.Call) or (isinstance(node, ast.Call) and len(node.args) != 2):
         return False
     if isinstance(node, ast.Call):
         node.args.reverse()

@@ -47,6 +47,8 @@ def print_summary(summary: dict[str, Any], out: Path, console: Console | None = 
         table.add_row(
             f"  {label}", f"{row['passed']}/{row['samples']}  {percent(row['passed'] / row['samples'])}"
         )
+    for turns, share in summary["within_turns"].items():
+        table.add_row(f"within {turns} answer{'s' if turns != '1' else ''}", percent(share))
     if summary["tokens"]:
         speed = summary["speed"]
         table.add_row(

@@ -1,4 +1,6 @@
-"""Shared by the tests of evals: a home of their own, a judge, small EvalPlus-like data written for these tests."""
+"""Shared by the tests of evals: a home of their own, a judge, small EvalPlus-like data written for these
+tests.
+"""
 
 from __future__ import annotations
 

