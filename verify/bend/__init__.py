@@ -10,10 +10,11 @@ interactions), `bend run-rs` (about 50 ms), and `run-c`/`run-cu` for property ba
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from verify.bend.doctor import Row
+    from verify.bend.property import PropertyCheck
     from verify.request import FunctionCheck
     from verify.verdict import Verdict
 
@@ -27,11 +28,13 @@ def check_function(request: FunctionCheck, *, level: Literal["auto", "worker", "
     return check.check_function(request, level=level)
 
 
-def check_property(*args: Any, **kwargs: Any) -> Verdict:
-    """Check a property of a Bend candidate on 2^k generated inputs; see `verify.bend.property.check_property`."""
-    from verify.bend import property as properties
+def check_property(
+    request: PropertyCheck, *, level: Literal["auto", "worker", "run-rs", "run-c", "run-cu"] = "auto"
+) -> Verdict:
+    """Check a property of a Bend candidate on 2^k generated inputs; see `verify.bend.property`."""
+    from verify.bend.property import check_property
 
-    return properties.check_property(*args, **kwargs)
+    return check_property(request, level=level)
 
 
 def probe() -> list[Row]:

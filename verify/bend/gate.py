@@ -85,10 +85,7 @@ class Candidate:
 
 def admit(code: str, entry: str, limits: Limits) -> Candidate:
     """Pass `code` through the gate. Raises Turned."""
-    tokens = _tokens(code, limits)
-    _scan(tokens)
-    _braces(tokens)
-    names = _definitions(tokens)
+    tokens, names = screen(code, limits)
     if entry not in names:
         raise Turned(Status.COMPILE_ERROR, f"no function '{entry}' is defined")
     signature = _signature(tokens, entry)
@@ -99,6 +96,14 @@ def admit(code: str, entry: str, limits: Limits) -> Candidate:
         result=signature[1],
         definitions=tuple(sorted(names)),
     )
+
+
+def screen(code: str, limits: Limits) -> tuple[list[Token], set[str]]:
+    """The part of the gate that needs no entry point: tokens and the names they define. Raises Turned."""
+    tokens = _tokens(code, limits)
+    _scan(tokens)
+    _braces(tokens)
+    return tokens, _definitions(tokens)
 
 
 def _tokens(code: str, limits: Limits) -> list[Token]:
@@ -117,7 +122,6 @@ def _tokens(code: str, limits: Limits) -> list[Token]:
 def _scan(tokens: list[Token]) -> None:
     """Banned words, numbers and marks; bracket and block depth; what stands at the start of a top-level line."""
     depth = 0
-    indents = [0]
     at_line_start = True
     for token in tokens:
         if token.kind == "newline":
@@ -130,7 +134,6 @@ def _scan(tokens: list[Token]) -> None:
             _top_level(token, indent)
             if indent // 2 > MAX_NESTING:
                 raise Turned(Status.REFUSED, f"line {token.line}: nested deeper than {MAX_NESTING}")
-            indents.append(indent)
         at_line_start = False
         if token.kind == "name":
             _name(token)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import functools
 import os
 import select
@@ -172,12 +173,19 @@ class Pool:
 
     def run(self, program: Program, limits: Limits) -> Run:
         """Evaluate a program. Raises Unavailable when no worker can be started."""
+        return self._run(program.source, str(program.result).replace(" ", ""), limits)
+
+    def profile(self, source: str, limits: Limits) -> Run:
+        """The shape of a computation as text, see `verify.bend.explain`. Raises Unavailable."""
+        return self._run(source, "profile", limits)
+
+    def _run(self, source: str, typ: str, limits: Limits) -> Run:
         start = time.perf_counter()
         with self._slots:
             mine = self._take()
             queued = time.perf_counter()
             try:
-                run = self._ask(mine, program, limits)
+                run = self._ask(mine, source, typ, limits)
             except BaseException:
                 mine.close()
                 raise
@@ -209,12 +217,12 @@ class Pool:
                 return
         mine.close()
 
-    def _ask(self, mine: Worker, program: Program, limits: Limits) -> Run:
+    def _ask(self, mine: Worker, source: str, typ: str, limits: Limits) -> Run:
         memory = (limits.mem_mb << 20) * 7 // 8
-        header = f"{limits.fuel} {memory} {limits.out_bytes} {str(program.result).replace(' ', '')}\n"
+        header = f"{limits.fuel} {memory} {limits.out_bytes} {typ}\n"
         version = _version(self._path)
         try:
-            response = mine.ask((header + program.source).encode(), limits.wall_s)
+            response = mine.ask((header + source).encode(), limits.wall_s)
         except _Late:
             mine.close()
             return Run(
@@ -265,8 +273,6 @@ def _parse(response: bytes, mine: Worker, version: str) -> Run:
 
 
 def _timed(run: Run, *, queue_ms: float, wall_ms: float) -> Run:
-    import dataclasses
-
     return dataclasses.replace(run, queue_ms=queue_ms, wall_ms=wall_ms)
 
 

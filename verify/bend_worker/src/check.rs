@@ -24,7 +24,8 @@ struct Request<'a> {
   fuel: u64,
   memory: usize,
   result_bytes: usize,
-  typ: Type,
+  /// None: profile the program instead of reading its result.
+  typ: Option<Type>,
   source: &'a str,
 }
 
@@ -67,7 +68,10 @@ fn parse(frame: &[u8]) -> Option<Request<'_>> {
   let fuel = words.next()?.parse().ok()?;
   let memory = words.next()?.parse().ok()?;
   let result_bytes = words.next()?.parse().ok()?;
-  let typ = Type::parse(words.next()?)?;
+  let typ = match words.next()? {
+    "profile" => None,
+    text => Some(Type::parse(text)?),
+  };
   words.next().is_none().then_some(Request { fuel, memory, result_bytes, typ, source })
 }
 
@@ -87,9 +91,12 @@ fn run(request: &Request, book: &hvm::hvm::Book, arena: &Arena, compile_us: u128
   let net = arena.net();
   let mut machine = Machine::new(&net, book, request.fuel, request.memory);
   let evaluated = catch_unwind(AssertUnwindSafe(|| {
+    let Some(typ) = &request.typ else {
+      return machine.profile().map(|profile| profile.to_string()).map_err(Failure::Stopped);
+    };
     // Definition 0 is `main`.
     let root = machine.expand(0).map_err(Failure::Stopped)?;
-    read(&mut machine, root, &request.typ, request.result_bytes)
+    read(&mut machine, root, typ, request.result_bytes)
   }));
   let (status, text) = match evaluated {
     Ok(Ok(text)) => ("ok", text),

@@ -2,7 +2,8 @@
 //!
 //! Every frame is a little-endian u32 length and that many bytes. A request is one header line
 //! `FUEL MEMORY_BYTES RESULT_BYTES TYPE` and a Bend program whose `main` has that type; a response is one header
-//! line `STATUS INTERACTIONS COMPILE_US EVAL_US` and a text, the result or the reason.
+//! line `STATUS INTERACTIONS COMPILE_US EVAL_US` and a text, the result or the reason. With `profile` for a type the
+//! text is the shape of the computation (rounds, width, steps by number of processors).
 //!
 //! The programs are hostile. There is no IO to call (the prelude has none and raw nets are refused before), the
 //! loader denies imports, evaluation stops at a number of interactions and of allocated bytes that does not depend
