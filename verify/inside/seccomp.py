@@ -210,6 +210,6 @@ class Filter:
         self._address = ctypes.addressof(self._program)
 
     def install(self) -> None:
-        """Apply it to this thread and all it will start, for ever. Raises OSError where the kernel refuses."""
+        """Apply it to this thread and all it will start, for ever. Raises OSError if the kernel refuses."""
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_SECCOMP, 2, self._address)  # SECCOMP_MODE_FILTER

@@ -1,0 +1,1 @@
+"""The sub-commands of `verify`, one a module."""
