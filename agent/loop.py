@@ -145,7 +145,7 @@ class _Run:
             yield from self._verify(self.checker, 0, fresh=False)
             if self.verdict and self.verdict.ok:
                 return
-            self.author.add_evidence(self._evidence())
+            self._evidence()
         if self.options.plan:
             answer = yield from self._ask("plan", self.author.plan())
             yield events.Planned(self.author.take_plan(answer.text))
@@ -160,9 +160,7 @@ class _Run:
         for attempt in range(self.options.max_repairs + 1):
             if attempt:
                 self.repairs = attempt
-                evidence = self._evidence()
-                self.author.add_evidence(evidence)
-                yield events.Repairing(attempt, evidence.text)
+                yield events.Repairing(attempt, self._evidence())
             yield from self._write(attempt)
             yield from self._verify(self.checker, attempt, fresh=False)
             if self.verdict and self.verdict.ok:
@@ -172,9 +170,11 @@ class _Run:
                     return
         raise Unsolved(f"the tests still fail after {self.repairs} repairs")
 
-    def _evidence(self) -> checks.Evidence:
+    def _evidence(self) -> str:
+        """What the last verdict found, from now on part of the prompts."""
         assert self.verdict is not None
-        return checks.evidence(self.task, self.verdict)
+        self.author.add_evidence(evidence := checks.evidence(self.task, self.verdict))
+        return evidence.text
 
     def _write(self, attempt: int) -> Iterator[Event]:
         """Ask until an answer is an edit that says something new, and make it."""

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from verify.checker import Checker, open_checker
-
 from agent.session import Session
 from agent.task import RunLimits
 from model.request import Decode
+from verify.checker import Checker, open_checker
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.errors import TaskError
 from agent.examples import cases_in_text
 from agent.scaffold import Scaffold, scaffold_in_text
+from verify.cases import CasesError, parse_cases, read_cases
 from verify.request import Case, Lang
 
 MAX_TASK_BYTES = 256 * 1024
@@ -279,33 +279,9 @@ def _relative(name: str, where: str, key: str) -> str:
 def _cases(value: str | list[dict[str, Any]] | None, path: Path | None, where: str) -> tuple[Case, ...]:
     if value is None:
         return ()
-    rows: Any = value
-    if isinstance(value, str):
-        file = (path.parent if path else Path()) / value
-        if not file.is_file():
-            raise TaskError(f"{where}: cases: {file} does not exist")
-        try:
-            rows = json.loads(file.read_text("utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise TaskError(f"{where}: cases: {file} is not JSON ({error})") from error
-    if not isinstance(rows, list) or not rows:
-        raise TaskError(
-            f'{where}: cases must be a list like [{{"args": [1], "expected": 2}}], with at least one case'
-        )
-    return tuple(_case(row, index, where) for index, row in enumerate(rows))
-
-
-def _case(row: Any, index: int, where: str) -> Case:
-    known = ("args", "kwargs", "expected", "raises", "tolerance", "compare", "mutates", "id")
-    if not isinstance(row, dict) or not isinstance(row.get("args", []), list):
-        raise TaskError(
-            f'{where}: cases: number {index} must be an object like {{"args": [1], "expected": 2}}'
-        )
-    for key in row:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-            raise TaskError(f"{where}: cases: number {index}: unknown key '{key}'; {hint}")
-    if "expected" not in row and "raises" not in row:
-        raise TaskError(f"{where}: cases: number {index} has neither 'expected' nor 'raises'")
-    return Case(**{**row, "args": tuple(row.get("args", []))})
+    try:
+        if isinstance(value, str):
+            return read_cases((path.parent if path else Path()) / value)
+        return parse_cases(value, f"{where}: cases")
+    except CasesError as error:
+        raise TaskError(str(error)) from error
