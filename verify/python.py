@@ -252,7 +252,8 @@ def test_source_check(request: TestSourceCheck, server: ForkServer) -> Verdict:
         },
     }
     reply = server.call(job, request.limits)
-    outcome: bytes | None = reply["outcome"]
+    # Empty where the candidate never got ready, so that the test was not begun.
+    outcome: bytes | None = reply["outcome"] or None
     if isinstance(reply["ready"], bytes):
         reply["ready"] = (reply["ready"][:1], reply["ready"][1:])
     first: tuple[Status, str] | None = None
