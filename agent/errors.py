@@ -31,3 +31,9 @@ class SessionError(AgentError):
     """A session that does not exist or cannot be read."""
 
     exit_code = 2
+
+
+class RecordError(AgentError):
+    """A run cannot be recorded: the data folder is not writable or full."""
+
+    exit_code = 5

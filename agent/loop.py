@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
 
 from agent import checks, events
 from agent.author import Author
@@ -28,10 +27,8 @@ from agent.task import Task
 from agent.workspace import Workspace
 from model.errors import ModelError
 from model.request import GenerateRequest, Generation, Model
+from verify.checker import Checker
 from verify.verdict import Status, Verdict
-
-if TYPE_CHECKING:
-    from verify.checker import Checker
 
 MAX_FORMAT_ERRORS = 3  # in a row
 MAX_REPEATS = 2  # the same code again: ask once or twice more, warmer
@@ -44,7 +41,7 @@ def run(
     checker: Checker,
     options: Options | None = None,
     cancel: threading.Event | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Work on `task` until its tests pass or a bound is reached; yields events, the last one `Done`.
 
     checker judges every attempt; the last word has a second one, opened by `options.open_checker` only for
@@ -71,7 +68,7 @@ class _Run:
         self.verdict: Verdict | None = None
         self.seen: set[str] = set()  # contents that were tried
 
-    def stream(self) -> Iterator[Event]:
+    def stream(self) -> Generator[Event, None, None]:
         """The whole run; see `run`."""
         end, bug = Stop(), None
         try:

@@ -16,7 +16,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.errors import SessionError
+from agent.errors import RecordError, SessionError
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
@@ -55,14 +55,14 @@ def new_id() -> str:
 
 
 def create(root: Path | None = None) -> Session:
-    """Make the folder of a new session, readable by its owner only. Raises SessionError when it cannot."""
+    """Make the folder of a new session, readable by its owner only. Raises RecordError when it cannot."""
     base = (root or data_folder()) / "sessions"
     try:
         base.mkdir(parents=True, exist_ok=True)
         session = Session(name := new_id(), base / name)
         session.folder.mkdir(mode=0o700)
     except OSError as error:
-        raise SessionError(
+        raise RecordError(
             f"{base}: cannot make a session folder ({error.strerror}); set TRIHEAD_HOME"
         ) from error
     return session

@@ -16,13 +16,14 @@ import datetime
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from agent.atif import build
-from agent.errors import SessionError
+from agent.errors import RecordError, SessionError
 from agent.events import Decoded, Done, Event, ModelAnswered, ModelCalled, Repairing, Started, Verified
 from agent.redact import Redactor
 from agent.session import Session
@@ -32,9 +33,10 @@ _SYNC_SECONDS = 0.25
 _SNAPSHOTS = (Started, ModelAnswered, Verified, Repairing, Done)
 
 
-def recorded(events: Iterator[Event], session: Session) -> Iterator[Event]:
-    """Pass the events through, each one on disk before it is seen."""
-    with Recorder(session) as recorder:
+def recorded(events: Generator[Event, None, None], session: Session) -> Generator[Event, None, None]:
+    """Pass the events through, each on disk before it is seen. Raises RecordError when the disk refuses."""
+    # Closing the run when its record fails is what puts the files back.
+    with closing(events), Recorder(session) as recorder:
         for event in events:
             recorder.write(event)
             yield event
@@ -53,7 +55,7 @@ class Recorder:
         self._file = os.open(session.events, flags, 0o600)
 
     def write(self, event: Event) -> None:
-        """Put one event on disk. Raises SessionError when the disk refuses it."""
+        """Put one event on disk. Raises RecordError when the disk refuses it."""
         row = {"at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")}
         row |= self._clean(event)
         self._rows.append(row)
@@ -66,7 +68,7 @@ class Recorder:
             if isinstance(event, _SNAPSHOTS):
                 write_whole(self._session.trajectory, json.dumps(build(self._rows), indent=1).encode())
         except OSError as error:
-            raise SessionError(f"{self._session.folder}: cannot be written ({error.strerror})") from error
+            raise RecordError(f"{self._session.folder}: cannot be written ({error.strerror})") from error
 
     def _clean(self, event: Event) -> dict[str, Any]:
         row, found = self._redact(event.to_dict())

@@ -169,7 +169,7 @@ def test_closing_the_iterator_early_puts_the_files_back(workdir: Path, checker: 
         if event.type == "edited":
             break
     assert (workdir / "solution.py").exists()
-    stream.close()  # type: ignore[attr-defined]  # a generator, as documented
+    stream.close()
     assert not (workdir / "solution.py").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import atif, session
-from agent.errors import SessionError
+from agent.errors import RecordError, SessionError
 from agent.events import Event
 from agent.loop import run
 from agent.options import Options
@@ -225,5 +226,29 @@ def test_session_ids_sort_by_time_and_are_found_by_prefix(monkeypatch: pytest.Mo
 def test_a_data_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TRIHEAD_HOME", str(tmp_path / "file"))
-    with pytest.raises(SessionError, match="cannot make a session folder"):
+    with pytest.raises(RecordError, match="cannot make a session folder"):
         session.create()
+
+
+def test_a_full_disk_ends_the_run_and_puts_the_files_back(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = session.create()
+    write, room = os.write, [6_000]
+
+    def full(file: int, data: bytes) -> int:
+        room[0] -= len(data)
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    options = Options(session=record, plan=False)
+    stream = run(double_task(workdir), ScriptedModel(REPLIES), open_checker(), options)
+    stream = recorded(stream, record)
+    next(event for event in stream if event.type == "edited")
+    assert (workdir / "solution.py").exists()
+    monkeypatch.setattr("agent.trajectory.os.write", full)
+    with pytest.raises(RecordError, match="No space left on device"):
+        list(stream)
+    assert not (workdir / "solution.py").exists()
+    check_atif(read_trajectory(record))
