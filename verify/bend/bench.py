@@ -89,7 +89,9 @@ def _programs() -> list[_Program]:
     fibs = {0: 0, 1: 1, 2: 1, 5: 5, 10: 55, 12: 144, 14: 377, 15: 610}
     return [
         _Program("sum", _SUM, "total", tuple(Case(args=(xs,), expected=sum(xs)) for xs in lists)),
-        _Program("is_prime", _PRIME, "is_prime", tuple(Case(args=(n,), expected=p) for n, p in numbers.items())),
+        _Program(
+            "is_prime", _PRIME, "is_prime", tuple(Case(args=(n,), expected=p) for n, p in numbers.items())
+        ),
         _Program("fib", _FIB, "fib", tuple(Case(args=(n,), expected=f) for n, f in fibs.items())),
         _Program("sort", _SORT, "sort", tuple(Case(args=(xs,), expected=sorted(xs)) for xs in lists)),
     ]
@@ -123,7 +125,14 @@ def rows(*, repeats: int = 200, cli_repeats: int = 20) -> list[dict[str, Any]]:
     out.append(_row("bend all p50", everything, "bend run-rs", beside))
     out.append(_row("bend all p95", everything, "bend run-rs", beside, quantile=0.95))
     out.append(
-        {"name": "bend worker cold start", "value": round(cold, 3), "unit": "ms", "beside": "", "ratio": None, "spread": None}
+        {
+            "name": "bend worker cold start",
+            "value": round(cold, 3),
+            "unit": "ms",
+            "beside": "",
+            "ratio": None,
+            "spread": None,
+        }
     )
     return out
 
@@ -149,7 +158,12 @@ def gpu_rows(*, log2_cases: int = 18, repeats: int = 3) -> list[dict[str, Any]]:
     name = f"bend property 2^{log2_cases} cases ({count:,} interactions)"
     out = [
         _row(f"{name}, reduction", gpu, "run-c", cpu),
-        _row(f"{name}, wall", [v.wall_ms for v in found["run-cu"]], "run-c", [v.wall_ms for v in found["run-c"]]),
+        _row(
+            f"{name}, wall",
+            [v.wall_ms for v in found["run-cu"]],
+            "run-c",
+            [v.wall_ms for v in found["run-c"]],
+        ),
     ]
     return out
 
@@ -168,7 +182,10 @@ def property_rows(*, log2_cases: int = 10, repeats: int = 5) -> list[dict[str, A
                 raise RuntimeError(f"{level}: {verdict.status}: {verdict.detail}")
             times[level].append(verdict.wall_ms)
     name = f"bend property 2^{log2_cases} cases"
-    return [_row(f"{name}, {level}", times[level], "bend run-rs", times["run-rs"]) for level in ("worker", "run-c")]
+    return [
+        _row(f"{name}, {level}", times[level], "bend run-rs", times["run-rs"])
+        for level in ("worker", "run-c")
+    ]
 
 
 def _check(program: _Program, level: Any) -> Verdict:

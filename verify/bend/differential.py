@@ -38,7 +38,9 @@ def compare(
     at = [n for n, (p, b) in enumerate(zip(_flags(python), _flags(bend), strict=True)) if p != b]
     if not at:
         return Differential(python, bend, True)
-    return Differential(python, bend, False, f"cases {at[:10]} differ: Python {python.status}, Bend {bend.status}")
+    return Differential(
+        python, bend, False, f"cases {at[:10]} differ: Python {python.status}, Bend {bend.status}"
+    )
 
 
 def check_transpiled(request: FunctionCheck, *, level: Level = "auto") -> Verdict:
@@ -61,7 +63,9 @@ def check_transpiled(request: FunctionCheck, *, level: Level = "auto") -> Verdic
     verdict = _honest(check_function(bend, level=level))
     if verdict.status is not Status.RUNTIME_ERROR or total == 1:
         return verdict
-    singles = [_honest(check_function(dataclasses.replace(bend, cases=(case,)), level=level)) for case in bend.cases]
+    singles = [
+        _honest(check_function(dataclasses.replace(bend, cases=(case,)), level=level)) for case in bend.cases
+    ]
     unsupported = next((each for each in singles if not each.rewardable), None)
     if unsupported is not None:
         return dataclasses.replace(unsupported, total=total, per_case=empty, passed=0)
@@ -71,7 +75,9 @@ def check_transpiled(request: FunctionCheck, *, level: Level = "auto") -> Verdic
 
 def _honest(verdict: Verdict) -> Verdict:
     if verdict.status is Status.RUNTIME_ERROR and OVERFLOW_MESSAGE in verdict.detail:
-        detail = "a value left the subset at run time (an integer of more than 24 bits, a character beyond ASCII)"
+        detail = (
+            "a value left the subset at run time (an integer of more than 24 bits, a character beyond ASCII)"
+        )
         return dataclasses.replace(verdict, status=Status.UNSUPPORTED, detail=detail)
     return verdict
 

@@ -104,7 +104,8 @@ def _program(code: str, entry: str, arguments: Sequence[Any], limits: Limits) ->
             return build(candidate, [Case(args=tuple(arguments))]).source, code
         if not _MAIN.search(code):
             raise CannotExplain(
-                Status.UNSUPPORTED, "the program has no main: name a function with --entry and give its --args"
+                Status.UNSUPPORTED,
+                "the program has no main: name a function with --entry and give its --args",
             )
         # The gate keeps main for itself; this one is the person's own, under another name while it is looked at.
         renamed = re.sub(r"\bmain\b", "own_main", code)
@@ -151,11 +152,15 @@ def _shape(tokens: list[Token], names: set[str]) -> Function:
             return function("parallel", "fold over a tree: both branches reduce independently")
         return function("sequential", "fold over a list: one cell after the other")
     if itself > 1:
-        return function("parallel", f"calls itself {itself} times in one expression: the calls are independent")
+        return function(
+            "parallel", f"calls itself {itself} times in one expression: the calls are independent"
+        )
     if widest > 1:
         return function("parallel", f"{widest} independent calls in one expression")
     if itself == 1:
-        return function("sequential", "calls itself once: each step waits for the one before (list spine, countdown)")
+        return function(
+            "sequential", "calls itself once: each step waits for the one before (list spine, countdown)"
+        )
     return function("plain", "no recursion")
 
 

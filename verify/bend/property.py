@@ -112,15 +112,20 @@ class _Batch:
     def _check_types(self, request: PropertyCheck) -> None:
         takes = [parameter.type for parameter in self.property.parameters]
         if self.property.result != U24 or len(takes) != 1:
-            raise Turned(Status.UNSUPPORTED, f"property '{request.property}' must be a function (x: T) -> u24")
+            raise Turned(
+                Status.UNSUPPORTED, f"property '{request.property}' must be a function (x: T) -> u24"
+            )
         if self.generator is not None:
             given = [parameter.type for parameter in self.generator.parameters]
             if given != [U24] or self.generator.result != takes[0]:
                 raise Turned(
-                    Status.UNSUPPORTED, f"generator '{request.generator}' must be a function (n: u24) -> {takes[0]}"
+                    Status.UNSUPPORTED,
+                    f"generator '{request.generator}' must be a function (n: u24) -> {takes[0]}",
                 )
         elif takes[0] != U24:
-            raise Turned(Status.UNSUPPORTED, f"property '{request.property}' takes {takes[0]}: it needs a generator")
+            raise Turned(
+                Status.UNSUPPORTED, f"property '{request.property}' takes {takes[0]}: it needs a generator"
+            )
 
     def count(self, log2_cases: int, prefix: int, level: Level) -> tuple[Run, int]:
         """Run the subtree of depth `log2_cases` below `prefix`; the number of inputs that hold."""
@@ -181,7 +186,9 @@ class _Batch:
         call = f"{forces.name(self.generator.result)}({self.generator.entry}({number}))"
         typ = ListOf(self.generator.result)
         source = f"{self.generator.source}\n{forces.source()}\ndef main() -> {typ}:\n  return [{call}]\n"
-        run = _evaluate(Program(source, typ, chunked=False), self.limits, "run-rs" if level == "run-cu" else level)
+        run = _evaluate(
+            Program(source, typ, chunked=False), self.limits, "run-rs" if level == "run-cu" else level
+        )
         return f", input {run.result[1:-1][:200]}" if run.status is Status.PASSED else ""
 
 
@@ -196,4 +203,3 @@ def _evaluate(program: Program, limits: Limits, level: Level) -> Run:
         if level == "worker":
             return Run(Status.UNAVAILABLE, detail=str(error), backend="worker")
         return cli.run(program.source, limits)
-

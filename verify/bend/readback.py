@@ -14,7 +14,7 @@ from verify.bend.types import I24_MAX, I24_MIN, U24_MAX, BendType, ListOf, Num, 
 
 _U24 = re.compile(r"[0-9]{1,8}(?![0-9.])")
 _I24 = re.compile(r"[+-][0-9]{1,7}(?![0-9.])")
-_F24 = re.compile(r"-?(?:[0-9]+\.[0-9]+(?:e[+-]?[0-9]+)?|inf)|NaN")
+_F24 = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?|inf)|NaN")
 _NAME = r"[A-Za-z0-9_.%]+"
 _NIL = re.compile(rf"λ({_NAME}) \(\1 (List|String)/Nil/tag\)")
 _CONS = re.compile(rf"λ({_NAME}) \(\1 (List|String)/Cons/tag ")
