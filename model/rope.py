@@ -33,13 +33,14 @@ def _ramp_limit(rotations: float, dim: int, theta: float, positions: int) -> flo
 
 def rope_table(head_dim: int, theta: float, yarn: Yarn | None) -> tuple[torch.Tensor, float]:
     """Inverse frequencies [head_dim / 2] in float32, and what cos and sin are multiplied with."""
-    exponent = torch.arange(0, head_dim, 2, dtype=torch.int64).float() / head_dim
+    # On the CPU even while a base is built on the meta device: arithmetic there imports torch._dynamo (3 s).
+    exponent = torch.arange(0, head_dim, 2, dtype=torch.int64, device="cpu").float() / head_dim
     inverse = 1.0 / (theta**exponent)
     if yarn is None:
         return inverse, 1.0
     low = max(math.floor(_ramp_limit(yarn.beta_fast, head_dim, theta, yarn.original)), 0)
     high = min(math.ceil(_ramp_limit(yarn.beta_slow, head_dim, theta, yarn.original)), head_dim - 1)
-    ramp = (torch.arange(head_dim // 2, dtype=torch.float32) - low) / max(high - low, 0.001)
+    ramp = (torch.arange(head_dim // 2, dtype=torch.float32, device="cpu") - low) / max(high - low, 0.001)
     extrapolate = 1 - ramp.clamp(0, 1)
     interpolated = 1.0 / (yarn.factor * theta**exponent)
     scale = yarn.attention_factor

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,9 @@ class Peer:
         import torch
         from transformers import DynamicCache
 
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            # `past_key_values` has a newer name, which the oldest supported transformers does not know.
+            warnings.simplefilter("ignore", FutureWarning)
             begun = time.perf_counter()
             cache = DynamicCache()
             if len(prompt) > 1:
