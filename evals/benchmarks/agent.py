@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -70,7 +71,9 @@ class AgentBenchmark(Benchmark):
                 keep=True,
             )
             generations, turns, done = [], 1, None
-            for event in run(load_task(folder / "task.md"), generate.model, judge.checker, options):
+            # `source` keeps benchmark runs out of training data.
+            work = dataclasses.replace(load_task(folder / "task.md"), source="evals/agent")
+            for event in run(work, generate.model, judge.checker, options):
                 if isinstance(event, ModelAnswered):
                     generations.append(event.generation)
                 elif isinstance(event, Repairing):

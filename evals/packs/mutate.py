@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import itertools
 import json
 import random
 import sys
@@ -42,12 +43,11 @@ _TWINS = {"max": "min", "min": "max", "lower": "upper", "upper": "lower", "appen
 
 def mutants(source: str) -> Iterator[tuple[str, str]]:
     """(kind, source) of every single change, in the order of the text."""
-    tree = ast.parse(source)
-    count = len(list(ast.walk(tree)))
+    count = len(list(ast.walk(ast.parse(source))))
     for index in range(count):
         for kind, change in _CHANGES.items():
-            changed = copy.deepcopy(tree)
-            node = list(ast.walk(changed))[index]
+            changed = ast.parse(source)
+            node = next(itertools.islice(ast.walk(changed), index, None))
             if change(node):
                 yield kind, ast.unparse(ast.fix_missing_locations(changed)) + "\n"
 

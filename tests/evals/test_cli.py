@@ -71,7 +71,7 @@ def test_run_prints_the_documented_line(evals: Any, tmp_path: Path) -> None:
         "run", "humaneval", "--model", "canonical", "--limit", 3, "--out", tmp_path / "r", "--json"
     )
     assert result.code == 0
-    first = "dataset n_tasks pass_at_1 ci95 tokens forwards tpf tok_s wall_s run_dir".split()
+    first = ["dataset", "n_tasks", "pass_at_1", "ci95", "tokens", "forwards", "tpf", "tok_s", "wall_s", "run_dir"]
     assert list(result.json)[: len(first)] == first
     assert (result.json["n_tasks"], result.json["pass_at_1"]) == (3, 1.0)
 
