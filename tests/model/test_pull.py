@@ -204,10 +204,10 @@ def test_unknown_name(named: Named) -> None:
 
 
 class _Hub(BaseHTTPRequestHandler):
-    """What `huggingface_hub` asks of a hub for one file, ranges included."""
+    """What `huggingface_hub` asks of a hub: a repository's files, their hashes, and the bytes with ranges."""
 
-    content = b""
-    cut_after: int | None = None
+    files: dict[str, bytes]
+    stated: dict[str, str]
     ranges: list[str]
 
     def do_HEAD(self) -> None:
@@ -217,30 +217,58 @@ class _Hub(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:
-        if "/resolve/" not in self.path:
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if not self.path.endswith("small.gguf"):
+        path = self.path.split("?")[0]
+        name = path.rsplit("/", 1)[-1]
+        if "/api/" in path:
+            self._json([self._entry(n) for n in self.files] if "/tree/" in path else self._about())
+        elif "/resolve/" in path and name in self.files:
+            self._file(self.files[name], body=body)
+        else:
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound")
             self.send_header("Content-Length", "0")
             self.end_headers()
-            return
+
+    def _about(self) -> dict[str, Any]:
+        siblings = [{"rfilename": n, **self._entry(n)} for n in self.files]
+        return {
+            "id": "some/small",
+            "modelId": "some/small",
+            "sha": "0" * 40,
+            "siblings": siblings,
+            "tags": [],
+        }
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        content = self.files[name]
+        entry: dict[str, Any] = {"type": "file", "path": name, "oid": "0" * 40, "size": len(content)}
+        if name.endswith(".safetensors"):
+            sha256 = self.stated.get(name, hashlib.sha256(content).hexdigest())
+            entry["lfs"] = {"oid": sha256, "sha256": sha256, "size": len(content), "pointerSize": 130}
+        return entry
+
+    def _json(self, value: Any) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _file(self, content: bytes, *, body: bool) -> None:
         start = 0
         wanted = self.headers.get("Range")
         if wanted and body:
             self.ranges.append(wanted)
             start = int(wanted.removeprefix("bytes=").split("-")[0])
-        part = self.content[start:]
+        part = content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("ETag", f'"{hashlib.sha256(self.content).hexdigest()}"')
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", "0" * 40)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(part)))
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         if body:
             self.wfile.write(part)
@@ -251,7 +279,7 @@ class _Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def served(gguf: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Hub]]:
-    handler = type("Served", (_Hub,), {"content": gguf, "ranges": []})
+    handler = type("Served", (_Hub,), {"files": {"small.gguf": gguf}, "stated": {}, "ranges": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -260,6 +288,27 @@ def served(gguf: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Hub]]
     yield handler
     server.shutdown()
     server.server_close()
+
+
+def test_folder_from_the_hub(
+    served: type[_Hub], gguf: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(names.NAMED, "small", entry(gguf, kind="folder", sha256="", mirror=None))
+    source = tiny_folder(tmp_path / "source")
+    served.files = {path.name: path.read_bytes() for path in source.iterdir() if path.name != store.RECORD}
+    served.files["README.md"] = b"not wanted"
+    served.stated = {"model.safetensors": "f" * 64}
+    with pytest.raises(PullError, match=r"did not match the hub's sha256; pull again"):
+        pull.pull("small")
+    assert not store.is_pulled("small")
+    served.stated = {}
+    done = pull.pull("small")
+    assert done.source == "hub"
+    assert store.resolve("small") == done.folder
+    made = store.record(done.folder)
+    assert made["tensors_sha256"] == store.sha256_of(source / "model.safetensors")
+    assert {path.name for path in done.folder.iterdir()} == {path.name for path in source.iterdir()}
+    assert folders() == ["small"]
 
 
 def test_hub_comes_first(named: Named, served: type[_Hub]) -> None:
