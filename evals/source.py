@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Timing = dict[str, Any]
 OnStep = Callable[[Step], None]
+# Loaded models by (name, heads, device).
+Models = dict[tuple[str, str, str], Model]
 
 
 class SampleSource(Protocol):
@@ -62,29 +64,35 @@ class Given:
 
 
 class FromModel:
-    """Ask a model. The model is loaded at the first use."""
+    """Ask a model. It is loaded at the first use and kept in `models` for further settings of a sweep."""
 
     instant = False
 
-    def __init__(self, benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None) -> None:
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        settings: Settings,
+        on_step: OnStep | None = None,
+        models: Models | None = None,
+    ) -> None:
         self._benchmark, self._settings, self._on_step = benchmark, settings, on_step
-        self._model: Model | None = None
+        self._models: Models = {} if models is None else models
         self.cancel = threading.Event()
 
     @property
     def model(self) -> Model:
         """Raises ModelFailureError."""
-        if self._model is None:
+        settings = self._settings
+        key = (settings.model, settings.heads, settings.device)
+        if key not in self._models:
             from model.load import load
 
-            settings = self._settings
+            device, heads = settings.device or "auto", settings.heads or None
             try:
-                self._model = load(
-                    settings.model, device=settings.device or "auto", heads=settings.heads or None
-                )
+                self._models[key] = load(settings.model, device=device, heads=heads)
             except ModelError as error:
                 raise ModelFailureError(str(error)) from error
-        return self._model
+        return self._models[key]
 
     @property
     def info(self) -> dict[str, Any]:
@@ -166,10 +174,12 @@ def peak_memory() -> dict[str, float]:
     return peak
 
 
-def open_source(benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None) -> SampleSource:
+def open_source(
+    benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None, models: Models | None = None
+) -> SampleSource:
     """`canonical`, or any model that `model.load` knows. Raises UsageError."""
     if settings.model == "canonical":
         return Canonical()
     if not settings.model:
         raise UsageError("--model is empty; name a model, or `canonical` for the reference solutions")
-    return FromModel(benchmark, settings, on_step)
+    return FromModel(benchmark, settings, on_step, models)

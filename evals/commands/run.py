@@ -70,8 +70,11 @@ def run(
     """
     from evals.benchmark import open_benchmark
     from evals.errors import UsageError
+    from evals.report.progress import display
+    from evals.run import evaluate
     from evals.settings import Settings
     from evals.settings import sweep as expand
+    from evals.source import Models, open_source
 
     if resume and out is None:
         raise UsageError("--resume needs --out: the folder of the run to go on with")
@@ -87,16 +90,22 @@ def run(
     benchmarks = {name: open_benchmark(name, data) for name in names}
     root = out or default_out(names, options["model"])
     results = []
+    models: Models = {}
     for folder, settings in plans:
-        summary = _run_one(
-            benchmarks[settings.benchmark],
-            settings,
-            root / folder if folder else root,
-            resume,
-            jobs,
-            executor,
-            as_json,
-        )
+        benchmark, place = benchmarks[settings.benchmark], root / folder if folder else root
+        with display(benchmark.title, quiet=as_json) as (listener, on_step):
+            if executor == "ray":
+                from evals.ray_executor import evaluate_ray
+
+                summary: dict[str, Any] = evaluate_ray(
+                    benchmark, settings, place, data=data, resume=resume, jobs=jobs, listener=listener
+                )
+            else:
+                source = open_source(benchmark, settings, on_step, models)
+                summary = evaluate(
+                    benchmark, settings, place, source=source, resume=resume, jobs=jobs, listener=listener
+                )
+        _show(summary, place, as_json)
         results.append((settings, summary))
     if sweep:
         from evals.commands.curve import report_curves
@@ -105,38 +114,13 @@ def run(
     return 5 if all(not summary["n_samples"] and summary["infra"] for _, summary in results) else 0
 
 
-def _run_one(
-    benchmark: Any,
-    settings: Settings,
-    out: Path,
-    resume: bool,
-    jobs: int | None,
-    executor: str,
-    as_json: bool,
-) -> dict[str, Any]:
-    from evals.report.progress import display
-    from evals.run import evaluate
-    from evals.source import open_source
-
-    with display(benchmark.title, quiet=as_json) as (listener, on_step):
-        source = open_source(benchmark, settings, on_step)
-        if executor == "ray":
-            from evals.ray_executor import evaluate_ray
-
-            summary: dict[str, Any] = evaluate_ray(
-                benchmark, settings, out, resume=resume, jobs=jobs, listener=listener
-            )
-        else:
-            summary = evaluate(
-                benchmark, settings, out, source=source, resume=resume, jobs=jobs, listener=listener
-            )
+def _show(summary: dict[str, Any], out: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(json_line(summary, out)))
     else:
         from evals.report.table import print_summary
 
         print_summary(summary, out)
-    return summary
 
 
 JSON_KEYS = ("dataset", "n_tasks", "pass_at_1", "ci95", "tokens", "forwards", "tpf", "tok_s", "wall_s")

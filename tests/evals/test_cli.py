@@ -71,7 +71,18 @@ def test_run_prints_the_documented_line(evals: Any, tmp_path: Path) -> None:
         "run", "humaneval", "--model", "canonical", "--limit", 3, "--out", tmp_path / "r", "--json"
     )
     assert result.code == 0
-    first = ["dataset", "n_tasks", "pass_at_1", "ci95", "tokens", "forwards", "tpf", "tok_s", "wall_s", "run_dir"]
+    first = [
+        "dataset",
+        "n_tasks",
+        "pass_at_1",
+        "ci95",
+        "tokens",
+        "forwards",
+        "tpf",
+        "tok_s",
+        "wall_s",
+        "run_dir",
+    ]
     assert list(result.json)[: len(first)] == first
     assert (result.json["n_tasks"], result.json["pass_at_1"]) == (3, 1.0)
 
@@ -108,7 +119,7 @@ def test_a_model_through_every_command(evals: Any, tmp_path: Path) -> None:
 
 def test_a_sweep_gives_a_curve(evals: Any, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
-    script.write_text(json.dumps([SCRIPT[1]]))
+    script.write_text(json.dumps([SCRIPT[1]] * 2))
     out = tmp_path / "sweep"
     result = evals("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--out", out, "--json",
                    "--sweep", "decode=ar,verified")  # fmt: skip
