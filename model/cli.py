@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 usage, 4 model or format failure, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -63,6 +64,13 @@ def main(argv: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except ModelError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(4)
+    except BrokenPipeError:
+        # The reader of our output has gone; what is still buffered must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(4)
     sys.exit(code if isinstance(code, int) else 0)

@@ -53,23 +53,36 @@ def pull(
     if entry is None:
         raise PullError(f"no model is named {name!r}{nearest(name)}; known names: {', '.join(NAMED)}")
     target = store.folder_of(name)
-    with store.locked(target, "pull"):
-        if not force and store.is_pulled(name):
-            return Pulled(name, target, "present", _source_sha(store.record(target)))
-        work = store.models_folder() / f".pull-{name}"
-        work.mkdir(parents=True, exist_ok=True)
-        _need_space(entry, work)
-        try:
-            if entry.kind == "folder":
-                came = _pull_folder(entry, work, source, report)
-            else:
-                came = _pull_gguf(entry, work, source, report, note)
-        except OSError as error:
-            if error.errno in _NO_SPACE:
-                raise PullError(_full(work)) from error
-            raise
-        shutil.rmtree(work, ignore_errors=True)
-        return Pulled(name, target, came, _source_sha(store.record(target)))
+    work = store.models_folder() / f".pull-{name}"
+    try:
+        with store.locked(
+            target, "pull", lambda: note(f"another pull of {name} is under way; waiting for it")
+        ):
+            return _pull(entry, target, work, source, force, report, note)
+    except OSError as error:
+        raise PullError(_explain(error, work)) from error
+
+
+def _pull(
+    entry: Named,
+    target: Path,
+    work: Path,
+    source: Source,
+    force: bool,
+    report: Report,
+    note: Callable[[str], None],
+) -> Pulled:
+    """`pull`, with the lock of the name held."""
+    if not force and store.is_pulled(entry.name):
+        return Pulled(entry.name, target, "present", _source_sha(store.record(target)))
+    work.mkdir(parents=True, exist_ok=True)
+    _need_space(entry, work)
+    if entry.kind == "folder":
+        came = _pull_folder(entry, work, source, report)
+    else:
+        came = _pull_gguf(entry, work, source, report, note)
+    shutil.rmtree(work, ignore_errors=True)
+    return Pulled(entry.name, target, came, _source_sha(store.record(target)))
 
 
 def adopt(path: Path, name: str | None, *, report: Report = lambda stage, done, total: None) -> Pulled:
@@ -122,11 +135,14 @@ def _need_space(entry: Named, work: Path) -> None:
         )
 
 
-def _full(folder: Path) -> str:
-    return (
-        f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again,"
-        " it goes on from what was fetched"
-    )
+def _explain(error: OSError, folder: Path) -> str:
+    """What an operating system error during a pull means and how to mend it."""
+    if error.errno in _NO_SPACE:
+        return (
+            f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again,"
+            " it goes on from what was fetched"
+        )
+    return f"cannot write in {folder} ({error}); set TRIHEAD_HOME to a folder that you may write"
 
 
 def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:

