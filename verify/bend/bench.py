@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from verify.bend.check import check_function
@@ -113,9 +114,9 @@ def rows(*, repeats: int = 200, cli_repeats: int = 20) -> list[dict[str, Any]]:
     cold = (time.perf_counter() - start) * 1000
     for program in _programs():
         _check(program, "run-rs")
-        theirs[program.name] = [_timed(lambda p=program: _check(p, "run-rs")) for _ in range(cli_repeats)]
+        theirs[program.name] = [_timed(partial(_check, program, "run-rs")) for _ in range(cli_repeats)]
         interactions[program.name] = _check(program, "worker").interactions or 0
-        ours[program.name] = [_timed(lambda p=program: _check(p, "worker")) for _ in range(repeats)]
+        ours[program.name] = [_timed(partial(_check, program, "worker")) for _ in range(repeats)]
     out = []
     for name, times in ours.items():
         count = f"{interactions[name]:,} interactions"

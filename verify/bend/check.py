@@ -144,9 +144,9 @@ def _equal(value: Any, expected: Any, typ: BendType, tolerance: float | None) ->
             if math.isnan(want) or math.isinf(want):
                 return value == want or (math.isnan(value) and math.isnan(want))
             slack = max(F24_ABSOLUTE + F24_RELATIVE * abs(want), (tolerance or 0.0) * max(1.0, abs(want)))
-            return abs(value - want) <= slack
+            return bool(abs(value - want) <= slack)
         case Num():
-            return isinstance(expected, int) and value == int(expected)
+            return bool(isinstance(expected, int) and value == int(expected))
         case ListOf(item):
             return (
                 isinstance(expected, list)
@@ -159,7 +159,7 @@ def _equal(value: Any, expected: Any, typ: BendType, tolerance: float | None) ->
                 and len(value) == len(expected)
                 and all(_equal(v, e, t, tolerance) for v, e, t in zip(value, expected, items, strict=True))
             )
-    return isinstance(expected, str) and bool(value == expected)
+    return bool(isinstance(expected, str) and value == expected)
 
 
 def _short(value: Any) -> str:

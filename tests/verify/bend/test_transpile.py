@@ -95,9 +95,12 @@ def expressions() -> st.SearchStrategy[str]:
     return st.recursive(base, grow, max_leaves=8)
 
 
+EXPRESSIONS = expressions()
+
+
 @pytest.mark.bend
-@settings(max_examples=40, deadline=None)
-@given(expressions(), st.lists(st.tuples(small, small), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+@given(EXPRESSIONS, st.lists(st.tuples(small, small), min_size=1, max_size=5))
 def test_arithmetic_is_pythons(expression: str, calls: list[tuple[int, int]]) -> None:
     verdict = both(f"def f(a: int, b: int) -> int:\n    return {expression}\n", "f", list(calls))
     assert verdict.ok, (expression, verdict)

@@ -108,9 +108,9 @@ class Expressions:
             case "bool":
                 return text
             case "str":
-                return f"py/str_nonempty({text})"
+                return self._use("py/str_nonempty", text)
             case "list" | "set":
-                return f"py/nonempty({text})"
+                return self._use("py/nonempty", text)
             case "tuple":
                 return "1"
         return f"({text} != +0)"
@@ -167,11 +167,13 @@ class Expressions:
             return texts[0]
         if len(helper) == 1:
             return f"({texts[0]} {helper} {texts[1]})"
-        texts = self._opened(texts)
         if "{" in helper:
             item = self.by_item(operation.item) if operation.item is not None else ""
-            return helper.format(*texts, item=item)
-        return f"{helper}({', '.join(texts)})"
+            return helper.format(*self._opened(texts), item=item)
+        return self._use(helper, *texts)
+
+    def _use(self, helper: str, *texts: str) -> str:
+        return f"{helper}({', '.join(self._opened(list(texts)))})"
 
     def _opened(self, texts: list[str]) -> list[str]:
         """Arguments of a call, at least one of them with a variable.
@@ -204,7 +206,7 @@ class Expressions:
         self, test: str, then: Callable[[list[str]], str], orelse: Callable[[list[str]], str], out: list[str]
     ) -> str:
         result = self.names.fresh("t")
-        out.append(f"if {test}:")
+        out.append(f"if {self._opened([test])[0]}:")
         for branch, between in ((then, "else:"), (orelse, None)):
             inner: list[str] = []
             value = branch(inner)
@@ -231,11 +233,8 @@ class Expressions:
         kinds = self.typed.of(left).kind, self.typed.of(right).kind
         if isinstance(operator, ast.In | ast.NotIn):
             a, b = self.lower(left, out), self.lower(right, out)
-            test = (
-                f"py/str_in({a}, {b})"
-                if kinds[1] == "str"
-                else f"py/in_{self.by_item(self.typed.of(left))}({a}, {b})"
-            )
+            helper = "py/str_in" if kinds[1] == "str" else f"py/in_{self.by_item(self.typed.of(left))}"
+            test = self._use(helper, a, b)
             return f"({test} == 0)" if isinstance(operator, ast.NotIn) else test
         if "int" in kinds or "var" in kinds:
             a, b = self.number(left, out), self.number(right, out)
@@ -246,16 +245,16 @@ class Expressions:
             return f"({a} {signs[type(operator)]} {b})"
         match operator:
             case ast.Eq():
-                return f"{self.equality(self.typed.of(left))}({a}, {b})"
+                return self._use(self.equality(self.typed.of(left)), a, b)
             case ast.NotEq():
-                return f"({self.equality(self.typed.of(left))}({a}, {b}) == 0)"
+                return f"({self._use(self.equality(self.typed.of(left)), a, b)} == 0)"
             case ast.Lt():
-                return f"py/lt_str({a}, {b})"
+                return self._use("py/lt_str", a, b)
             case ast.Gt():
-                return f"py/lt_str({b}, {a})"
+                return self._use("py/lt_str", b, a)
             case ast.LtE():
-                return f"(py/lt_str({b}, {a}) == 0)"
-        return f"(py/lt_str({a}, {b}) == 0)"
+                return f"({self._use('py/lt_str', b, a)} == 0)"
+        return f"({self._use('py/lt_str', a, b)} == 0)"
 
     def _subscript(self, node: ast.Subscript, out: list[str]) -> str:
         value = self.lower(node.value, out)
@@ -268,7 +267,7 @@ class Expressions:
             parts = [self.names.fresh("t") for _ in typ.args]
             out.append(f"({', '.join(parts)}) = {value}")
             return parts[int(node.slice.value)]  # type: ignore[arg-type]  # `infer` let only ints through
-        return f"{stem}get({value}, {self.number(node.slice, out)})"
+        return self._use(f"{stem}get", value, self.number(node.slice, out))
 
     def _slice(self, piece: ast.Slice, value: str, stem: str, out: list[str]) -> str:
         step = 1
@@ -277,20 +276,20 @@ class Expressions:
                 case ast.Constant(int(step)) if step > 0:
                     pass
                 case ast.UnaryOp(ast.USub(), ast.Constant(1)) if piece.lower is None and piece.upper is None:
-                    return f"{stem}reverse({value})"
+                    return self._use(f"{stem}reverse", value)
                 case _:
                     raise Unsupported(piece.step, "a step other than a positive constant or a plain [::-1]")
         lower = self.number(piece.lower, out) if piece.lower is not None else ""
         if piece.upper is not None:
-            value = f"{stem}slice({value}, {lower or '+0'}, {self.number(piece.upper, out)})"
+            value = self._use(f"{stem}slice", value, lower or "+0", self.number(piece.upper, out))
         elif lower:
-            value = f"{stem}slice_from({value}, {lower})"
-        return f"{stem}stride({value}, {step:+d}, +0)" if step > 1 else value
+            value = self._use(f"{stem}slice_from", value, lower)
+        return self._use(f"{stem}stride", value, f"{step:+d}", "+0") if step > 1 else value
 
     def items(self, node: ast.expr, out: list[str]) -> str:
         """An iterable as a Bend list."""
         text = self.lower(node, out)
-        return f"py/chars({text})" if self.typed.of(node).kind == "str" else text
+        return self._use("py/chars", text) if self.typed.of(node).kind == "str" else text
 
     def _comprehension(self, node: ast.ListComp, out: list[str]) -> str:
         generator = node.generators[0]
@@ -328,11 +327,11 @@ class Expressions:
             (rest, f"List({item_type})"),
             *((self.names.ident(n), self.names.type_of(n)) for n in free),
         ]
-        text = [f"match {rest}:", "  case List/Nil:", "    return List/Nil", "  case List/Cons:"]
+        head = [f"match {rest}:", "  case List/Nil:", "    return List/Nil", "  case List/Cons:"]
         self.names.define(
-            made, parameters, bend(self.typed.of(node)), [*text, *("    " + line for line in body)]
+            made, parameters, bend(self.typed.of(node)), [*head, *("    " + line for line in body)]
         )
-        return f"{made}({', '.join([items, *arguments])})"
+        return self._use(made, items, *arguments)
 
     def _item_type(self, node: ast.expr) -> str:
         typ = self.typed.of(node)
@@ -362,7 +361,7 @@ class Expressions:
                 missing = len(signature.parameters) - len(given)
                 given += defaults[len(defaults) - missing :] if missing else []
                 texts = [self.fitted(arg, t, out) for arg, t in zip(given, signature.parameters, strict=True)]
-                return f"{self.names.function(name)}({', '.join(self._opened(texts or ['+0']))})"
+                return self._use(self.names.function(name), *(texts or ["+0"]))
             case ast.Name(name):
                 operation = builtin.call(node, name, [self.typed.of(arg) for arg in node.args])
                 arguments = list(node.args)
@@ -379,5 +378,5 @@ class Expressions:
         ]
         text = self._apply(operation, texts)
         if name == "sorted" and reverse(node):
-            return f"py/reverse({text})"
+            return self._use("py/reverse", text)
         return text
