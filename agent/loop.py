@@ -212,12 +212,12 @@ class _Run:
                 break
         self.verdict = verdict
         yield events.Verified(verdict, attempt, fresh)
+        if not (fresh and verdict.ok):  # a solved task stays solved, however late
+            self.budget.guard(asking=False)
         if verdict.status in _HOST_FAULTS:
             raise Infrastructure(verdict.detail or f"the check could not run: {verdict.status}")
         if not self.task.has_tests:
             raise Unsolved("nothing was verified: give the task tests, cases or examples, or pass --test-cmd")
-        if not (fresh and verdict.ok):  # a solved task stays solved, however late
-            self.budget.guard(asking=False)
 
     def _ask(
         self, phase: Phase, prompt: GenerateRequest, seed: int | None = None

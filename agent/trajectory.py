@@ -66,7 +66,7 @@ class Recorder:
                 os.fsync(self._file)
                 self._synced = now
             if isinstance(event, _SNAPSHOTS):
-                write_whole(self._session.trajectory, json.dumps(build(self._rows), indent=1).encode())
+                write_whole(self._session.trajectory, json.dumps(build(self._rows)).encode())
         except OSError as error:
             raise RecordError(f"{self._session.folder}: cannot be written ({error.strerror})") from error
 
@@ -113,7 +113,7 @@ def read_trajectory(session: Session) -> dict[str, Any]:
 
 def export(session: Session, path: Path) -> None:
     """Write the session's ATIF document to `path`, atomically."""
-    write_whole(path, json.dumps(read_trajectory(session), indent=1).encode())
+    write_whole(path, json.dumps(read_trajectory(session)).encode())
 
 
 def _drop_tokens(row: dict[str, Any]) -> None:

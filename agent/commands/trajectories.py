@@ -45,8 +45,6 @@ def list_command(limit: int, as_json: bool) -> None:
 
 def _row(session: Any) -> dict[str, Any]:
     """A session in one row; one that cannot be read says so instead of hiding the others."""
-    from agent.errors import SessionError
-    from agent.trajectory import read_trajectory
     from agent.untrusted import one_line
 
     row: dict[str, Any] = dict.fromkeys(("task", "model"), "") | {
@@ -55,8 +53,8 @@ def _row(session: Any) -> dict[str, Any]:
         "tokens": 0,
     }
     try:
-        document = read_trajectory(session)
-    except SessionError:
+        document = json.loads(session.trajectory.read_text("utf-8"))
+    except (OSError, ValueError):
         return {"session_id": session.id, **row}
     metrics, extra = document["final_metrics"], document["extra"]
     outcome = extra["outcome"] or {"status": "unfinished"}

@@ -206,6 +206,38 @@ def test_ctrl_c_ends_cleanly(task_folder: Path) -> None:
     assert len(document["steps"][-1]["metrics"]["completion_token_ids"]) >= 20
 
 
+def test_ctrl_c_at_a_terminal_reaches_the_whole_group_and_still_ends_cleanly(task_folder: Path) -> None:
+    # A terminal sends SIGINT to every process of the group, the sandbox's included, here in mid-check.
+    (task_folder / "hang.json").write_text(json.dumps(["    while True: pass\n", GOOD]))
+    command = [
+        sys.executable,
+        "-m",
+        "agent.cli",
+        "run",
+        "task.md",
+        "--model",
+        "scripted:hang.json",
+        "--no-plan",
+    ]
+    process = subprocess.Popen(
+        [*command, "--output", "stream-json"],
+        cwd=task_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout
+    rows = []
+    for line in process.stdout:
+        rows.append(json.loads(line))
+        if rows[-1]["type"] == "edited":
+            os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert process.stderr
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.stdout.close()
+    assert (rows[-1]["status"], rows[-1]["exit_code"]) == ("cancelled", 130)
+    assert not (task_folder / "twice.py").exists()
+
+
 def test_a_reader_that_goes_away_ends_the_run_in_order(task_folder: Path) -> None:
     command = [
         sys.executable,
