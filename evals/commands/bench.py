@@ -55,7 +55,7 @@ def bench(
     if samples is None:
         given = [Sample(task.id, 0, task.reference) for task in benchmark.tasks.values()]
     else:
-        given, _, _ = read_samples(samples, benchmark.tasks, partial=True)
+        given, _, _ = read_samples(samples, benchmark, partial=True)
     rows = measure(benchmark, given, repeat=repeat, jobs=jobs or default_jobs(), peer=peer)
     for row in rows:
         click.echo(json.dumps(row) if as_json else _line(row))

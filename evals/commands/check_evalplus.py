@@ -46,7 +46,7 @@ def check_evalplus(
     benchmark = open_benchmark(name, data)
     if not isinstance(benchmark, EvalPlusBenchmark):
         raise UsageError(f"{name} is no benchmark of evalplus")
-    samples, warnings, info = read_samples(file, benchmark.tasks, partial=True)
+    samples, warnings, info = read_samples(file, benchmark, partial=True)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     jobs = jobs or default_jobs()

@@ -46,7 +46,7 @@ def score(
     from evals.source import Given
 
     benchmark = open_benchmark(name or guess_benchmark(file, data), data)
-    samples, warnings, info = read_samples(file, benchmark.tasks, partial=partial)
+    samples, warnings, info = read_samples(file, benchmark, partial=partial)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     out = out or file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}-scored")

@@ -2,10 +2,12 @@
 
 Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's
 bytes in hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`), limit_s
-(CPU seconds a call), codec (source of verify.codec). stdout, one line an input: 32 hex digits of the value's
-digest | `=` and the encoded value in hex | `?` no digest | `~` and why there is no value | `!` and an
-exception | `T` time limit (the last line). First line `+`, or `#` and why the code did not load; last line
-`.`. The candidate's own stdin, stdout and stderr are /dev/null.
+(CPU seconds a call), longer (input -> its own limit), codec (source of verify.codec).
+
+stdout: first `+`, or `#` and why the code did not load. Then one line an input: 32 hex digits of the value's
+digest, `=` and the encoded value in hex, `?` for no digest, `~` and why there is no value, `!` and an
+exception, or `T` for the time limit (the last line then). At the end `.` and the calls that took long, as
+JSON (input -> CPU seconds). The candidate's own stdin, stdout and stderr are /dev/null.
 
 A digest is safe against forgery because the expected values are not here: to print the right digest a
 candidate has to know the right value.
@@ -99,7 +101,7 @@ def main() -> None:
     if inputs is None:
         inputs = codec["build"](codec["parse"](bytes.fromhex(job["coded"])))
     full, view = job["mode"] == "full", job["view"]
-    limit, wait = job["limit_s"], job["limit_s"] * 5
+    limit, longer = job["limit_s"], {int(k): v for k, v in job["longer"].items()}
     signal.signal(signal.SIGPROF, on_timer)
     signal.signal(signal.SIGALRM, on_timer)
 
@@ -126,10 +128,13 @@ def main() -> None:
     setitimer, prof, real = signal.setitimer, signal.ITIMER_PROF, signal.ITIMER_REAL
     dumps, blake = marshal.dumps, hashlib.blake2b
     flushed = clock()
-    for args in inputs:
+    cpu, slow = time.process_time, {}
+    for index, args in enumerate(inputs):
+        seconds = longer.get(index, limit)
+        before = cpu()
         try:
-            setitimer(prof, limit)
-            setitimer(real, wait)
+            setitimer(prof, seconds)
+            setitimer(real, seconds * 5)
             value = function(*args)
             if view == "set":
                 value = set(value)
@@ -158,13 +163,15 @@ def main() -> None:
             setitimer(real, 0)
             line = ("!" + one_line(error) + "\n").encode("utf-8", "replace")
         write(line)
+        if cpu() - before > 0.25:
+            slow[index] = round(cpu() - before, 3)
         # Let go of a large value before the next call makes another.
         value = None
         if clock() - flushed > 0.2:
             flush()
             flushed = clock()
     else:
-        write(b".\n")
+        write(b"." + json.dumps(slow).encode() + b"\n")
     flush()
     # The candidate's threads and exit handlers have no business any more.
     os._exit(0)
