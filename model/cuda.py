@@ -213,11 +213,12 @@ class CudaRunner(Runner):
             return super().run(cache, parts)
         widths = [sum(p.x.shape[1] for p in parts if p.role == role) for role in Role]
         layout = cast("Layout", tuple(_padded(width) for width in widths))
+        # Before the graph is made: its warm-up writes behind the committed tokens.
+        self._length.fill_(cache.length[0])
         graph = self._graph(layout, cache.length[0])
         tokens = pack_tokens([part.tokens for part in parts])
         x = torch.cat([part.x for part in parts], 1)[0]
         fields = torch.stack((tokens.role, tokens.position, tokens.block, tokens.begin))[:, 0].int()
-        self._length.fill_(cache.length[0])
         real: list[slice] = []
         at = start = 0
         for width, padded in zip(widths, layout, strict=True):

@@ -70,7 +70,7 @@ class Engine:
                 pack(base)
         self.runner = self._runner(wide)
         self._wide = Runner(wide, self.heads) if wide is not None else self.runner
-        self._last: tuple[list[int], KVCache] | None = None
+        self._last: tuple[Runner, list[int], KVCache] | None = None
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
 
@@ -174,7 +174,7 @@ class Engine:
             else:
                 yield from verified.decode(runner, cache, session, self._drafter(), self.planner)
         finally:
-            self._last = ([*prompt, *session.ids], cache)
+            self._last = (runner, [*prompt, *session.ids], cache)
 
     def _drafter(self) -> Drafter:
         if self._drafter_made is None:
@@ -193,13 +193,11 @@ class Engine:
     def _cache(self, runner: Runner, prompt: list[int], capacity: int) -> KVCache:
         """A cache that holds as much of the prompt (without its last token) as the last answer left."""
         if self._last is not None:
-            known, cache = self._last
+            owner, known, cache = self._last
             self._last = None
-            if cache.dtype == runner.base.dtype:
-                shared = _common(known[: cache.length[0]], prompt[:-1])
-                if cache.capacity >= capacity + WIDEST:
-                    cache.truncate(shared)
-                    return cache
+            if owner is runner and cache.capacity >= capacity + WIDEST:
+                cache.truncate(_common(known[: cache.length[0]], prompt[:-1]))
+                return cache
         return runner.cache(capacity)
 
 

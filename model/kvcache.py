@@ -5,9 +5,9 @@ writes its tokens' keys and values behind them, attends, and then `keep(n)` make
 permanent; what was not kept (drafts, rejected tokens) is overwritten by the next pass. So truncating is
 setting a length, and a pass may hold CLEAN tokens, draft blocks and a length query at once.
 
-Exactness on a CPU: keys are padded to whole blocks (512 in float32, 128 in bfloat16) and query rows to
-multiples of 8, so that a query's output has the same bits whatever else is in the pass and however long the
-cache is (tests/model/test_exact.py).
+Exactness on a CPU: attention runs in float32 whatever the weights are, keys are padded to whole blocks of 512
+and query rows to multiples of 8, so that a query's output has the same bits whatever else is in the pass and
+however long the cache is (tests/model/test_exact.py). In bfloat16 torch's kernel is exact only almost always.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from model.errors import ContextOverflowError
 from model.roles import Role, Tokens, visible
 
 _ROWS = 8
+_BLOCK = 512
 
 
 class KVCache:
@@ -35,7 +36,7 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.block = 512 if dtype == torch.float32 else 128
+        self.block = _BLOCK
         self.config, self.capacity = config, capacity
         slots = -(-capacity // self.block) * self.block
         shape = (config.layers, rows, config.kv_heads, slots, config.head_dim)
@@ -94,7 +95,7 @@ class CachedAttention:
         if self._pad:
             mask = torch.cat((mask, mask.new_ones(B, self._pad, self._span)), 1)
         # Additive, in the queries' type: a boolean mask would be converted again in every layer.
-        bias = torch.zeros(mask.shape, dtype=cache.dtype, device=mask.device)
+        bias = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
         self._mask = bias.masked_fill_(~mask, float("-inf"))[:, None]
 
     def _keys(self, tokens: Tokens) -> Tokens:

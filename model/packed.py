@@ -23,6 +23,8 @@ from model.lora import Adapter, RoutedProjection
 from model.projection import DenseProjection, Projection
 from model.roles import Route
 
+ROW_FLOOR = 2
+
 
 class Packed:
     """One weight [out, in], packed. Not a Parameter: its layout is opaque."""
@@ -30,12 +32,11 @@ class Packed:
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
         self.bias = bias
-        self.row_floor = 1 if weight.dtype == torch.bfloat16 else 2
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.numel() // x.shape[-1]
-        if rows < self.row_floor:
-            return self._run(x.expand(self.row_floor, *x.shape[1:]))[:1]
+        if rows < ROW_FLOOR:
+            return self._run(x.expand(ROW_FLOOR, *x.shape[1:]))[:1]
         return self._run(x)
 
     def _run(self, x: torch.Tensor) -> torch.Tensor:

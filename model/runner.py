@@ -61,7 +61,8 @@ class Runner:
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
         """For `capacity` committed tokens a row, and room for one pass behind them."""
-        return KVCache(self.base.config, rows, capacity + WIDEST, self.base.dtype, self.device)
+        dtype = torch.float32 if self.device.type == "cpu" else self.base.dtype
+        return KVCache(self.base.config, rows, capacity + WIDEST, dtype, self.device)
 
     def clean(self, ids: Sequence[int], start: int) -> Part:
         """Committed tokens, or drafts that are being verified."""

@@ -12,6 +12,8 @@ import torch
 import triton
 import triton.language as tl
 
+from model.kernels.launch import pdl
+
 ROWS = 64
 KEYS = 64
 SPAN = 128
@@ -39,7 +41,11 @@ def _attend(
     ROWS: tl.constexpr,
     KEYS: tl.constexpr,
     SPAN: tl.constexpr,
+    PDL: tl.constexpr,
 ):
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
     tile, g, span = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tl.load(length)
     rows = tile * ROWS + tl.arange(0, ROWS)
@@ -145,6 +151,7 @@ def attend(
     spans = triton.cdiv(span_slots, SPAN)
     _attend[(triton.cdiv(T * repeat, ROWS), G, spans)](
         q_THK, keys_GSK, values_GSK, *fields, length, space.o, space.m, space.l,
-        T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN, num_warps=4, num_stages=2,
+        T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN,
+        PDL=q_THK.is_cuda, num_warps=4, num_stages=2, **pdl(q_THK),
     )  # fmt: skip
     _combine[(T * repeat, G)](space.o, space.m, space.l, out_THK, T, spans, G=G, REP=repeat, K=K, num_warps=1)

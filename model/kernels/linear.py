@@ -15,9 +15,26 @@ import triton
 import triton.language as tl
 from torch.nn import functional as F
 
+from model.kernels.launch import pdl
+
 TILE = 64
 """Weight rows of a program: the least that Hopper's wgmma takes."""
 STEP = 64
+
+
+@triton.jit
+def _finish(y, gate_up, residual, where, inside, GATED: tl.constexpr, RESIDUAL: tl.constexpr):
+    """Epilogue of a sum y in float32, rounded as plain torch rounds (residual's type is the output's)."""
+    kind = residual.dtype.element_ty
+    out = y.to(kind)
+    if GATED:
+        gate = out.to(tl.float32)
+        gate = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
+        out = (gate * gate_up.to(kind).to(tl.float32)).to(kind)
+    if RESIDUAL:
+        old = tl.load(residual + where, mask=inside, other=0.0).to(tl.float32)
+        out = (old + out.to(tl.float32)).to(kind)
+    return out
 
 
 @triton.jit
@@ -39,7 +56,10 @@ def _linear(
     BIAS: tl.constexpr,
     RESIDUAL: tl.constexpr,
     GATED: tl.constexpr,
+    LAST: tl.constexpr,
+    PDL: tl.constexpr,
 ):
+    """LAST: the program that arrives last at a tile sums its partial results; else `_reduce` does."""
     tile_n, tile_t, slice_k = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tile_n * BN + tl.arange(0, BN)
     t = tile_t * BT + tl.arange(0, BT)
@@ -47,6 +67,9 @@ def _linear(
     in_n, in_t = n < N, t < T
     acc = tl.zeros((BN, BT), dtype=tl.float32)
     up = tl.zeros((BN, BT), dtype=tl.float32)
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
     for at in range(slice_k * (K // SPLIT), (slice_k + 1) * (K // SPLIT), BK):
         x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
         rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
@@ -56,48 +79,73 @@ def _linear(
             up = tl.dot(w_NK, x_KT, up)
     where = t[None, :] * N + n[:, None]
     inside = in_n[:, None] & in_t[None, :]
-    last = True
+    size = T * N
     if SPLIT > 1:
-        size = T * N
         tl.store(partial + slice_k * size + where, acc, mask=inside)
         if GATED:
             tl.store(partial + (SPLIT + slice_k) * size + where, up, mask=inside)
+    if SPLIT == 1:
+        if BIAS:
+            acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
+        tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
+    elif LAST:
         tl.debug_barrier()
         ticket = tl.atomic_add(arrived + tile_n * tl.num_programs(1) + tile_t, 1, sem="acq_rel")
-        last = ticket == SPLIT - 1
-        if last:
+        if ticket == SPLIT - 1:
             tl.debug_barrier()
             acc = tl.zeros((BN, BT), dtype=tl.float32)
             up = tl.zeros((BN, BT), dtype=tl.float32)
-            for i in range(SPLIT):
+            for i in tl.static_range(SPLIT):
                 acc += tl.load(partial + i * size + where, mask=inside, other=0.0, cache_modifier=".cg")
                 if GATED:
-                    up += tl.load(
-                        partial + (SPLIT + i) * size + where, mask=inside, other=0.0, cache_modifier=".cg"
-                    )
+                    part = partial + (SPLIT + i) * size + where
+                    up += tl.load(part, mask=inside, other=0.0, cache_modifier=".cg")
             tl.store(arrived + tile_n * tl.num_programs(1) + tile_t, 0)
-    if last:
-        if BIAS:
-            acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
-        y = acc.to(out.dtype.element_ty)
+            if BIAS:
+                acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
+            tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
+
+
+@triton.jit
+def _reduce(
+    partial,
+    bias,
+    residual,
+    out,
+    T,
+    N,
+    SPLIT: tl.constexpr,
+    BIAS: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    GATED: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    where = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    size = T * N
+    inside = where < size
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
+    acc = tl.zeros((BLOCK,), dtype=tl.float32)
+    up = tl.zeros((BLOCK,), dtype=tl.float32)
+    for i in tl.static_range(SPLIT):
+        acc += tl.load(partial + i * size + where, mask=inside, other=0.0)
         if GATED:
-            gate = y.to(tl.float32)
-            gate = (gate * tl.sigmoid(gate)).to(out.dtype.element_ty).to(tl.float32)
-            y = (gate * up.to(out.dtype.element_ty).to(tl.float32)).to(out.dtype.element_ty)
-        if RESIDUAL:
-            old = tl.load(residual + where, mask=inside, other=0.0).to(tl.float32)
-            y = (old + y.to(tl.float32)).to(out.dtype.element_ty)
-        tl.store(out + where, y, mask=inside)
+            up += tl.load(partial + (SPLIT + i) * size + where, mask=inside, other=0.0)
+    if BIAS:
+        acc += tl.load(bias + where % N, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
 
 
-def split_of(features_in: int, programs: int) -> int:
-    """How many ways to split K for a weight of `programs` tiles: enough programs to keep a GPU's memory
-    busy. It depends on the weight's shape only.
+def split_of(features_in: int, programs: int, step: int) -> int:
+    """How many ways to split K for a weight of `programs` tiles: enough programs for one wave of a large
+    GPU. It depends on the weight's shape only, so the order of the sum does too.
     """
-    steps = features_in // STEP
+    steps = features_in // step
     best = 1
     for split in range(1, steps + 1):
-        if steps % split == 0 and programs * split <= 280 and steps // split >= 2:
+        if steps % split == 0 and programs * split <= 156 and steps // split >= 2:
             best = split
     return best
 
@@ -126,18 +174,23 @@ def linear(
     T, K = x_TK.shape
     N = weight.shape[0] // 2 if gated else weight.shape[0]
     y = out if out is not None else torch.empty(T, N, dtype=x_TK.dtype, device=x_TK.device)
-    wide = N > 32768
-    tile = 2 * TILE if wide else TILE
+    tile = 2 * TILE if N > 32768 else TILE
+    step = 32 if K >= 4096 and K % 256 == 0 else STEP
     columns = min(128, max(16, triton.next_power_of_2(T)))
     programs = triton.cdiv(N, tile)
-    split = 1 if wide else split_of(K, programs)
-    grid = (programs, triton.cdiv(T, columns), split)
-    _linear[grid](
-        x_TK, weight, bias, residual, y, space.partial, space.arrived, T, N, K,
-        BN=tile, BT=columns, BK=STEP, SPLIT=split,
-        BIAS=bias is not None, RESIDUAL=residual is not None, GATED=gated,
-        num_warps=4, num_stages=4 if columns <= 64 else 3,
+    split = 1 if N > 32768 else split_of(K, programs, step)
+    last = T <= 16
+    flags = {"BIAS": bias is not None, "RESIDUAL": residual is not None, "GATED": gated, "PDL": x_TK.is_cuda}
+    _linear[programs, triton.cdiv(T, columns), split](
+        x_TK, weight, bias, residual if residual is not None else y, y, space.partial, space.arrived, T, N, K,
+        BN=tile, BT=columns, BK=step, SPLIT=split, LAST=last, **flags,
+        num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip
+    if split > 1 and not last:
+        _reduce[(triton.cdiv(T * N, 512),)](
+            space.partial, bias, residual if residual is not None else y, y, T, N,
+            SPLIT=split, BLOCK=512, **flags, num_warps=4, **pdl(x_TK),
+        )  # fmt: skip
     return y
 
 

@@ -6,9 +6,14 @@ import torch
 import triton
 import triton.language as tl
 
+from model.kernels.launch import pdl
+
 
 @triton.jit
-def _norm(x, weight, out, eps, D: tl.constexpr, PAD: tl.constexpr):
+def _norm(x, weight, out, eps, D: tl.constexpr, PAD: tl.constexpr, PDL: tl.constexpr):
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
     row = tl.program_id(0)
     d = tl.arange(0, PAD)
     x_D = tl.load(x + row * D + d, mask=d < D, other=0.0).to(tl.float32)
@@ -22,7 +27,9 @@ def _norm(x, weight, out, eps, D: tl.constexpr, PAD: tl.constexpr):
 def rms_norm(x_TD: torch.Tensor, weight: torch.Tensor, eps: float, out: torch.Tensor) -> None:
     """model.base.RMSNorm of contiguous rows."""
     T, D = x_TD.shape
-    _norm[(T,)](x_TD, weight, out, eps, D=D, PAD=triton.next_power_of_2(D), num_warps=4)
+    _norm[(T,)](
+        x_TD, weight, out, eps, D=D, PAD=triton.next_power_of_2(D), PDL=x_TD.is_cuda, num_warps=4, **pdl(x_TD)
+    )
 
 
 @triton.jit
@@ -43,7 +50,11 @@ def _rotate_write(
     G: tl.constexpr,
     K: tl.constexpr,
     NORM: tl.constexpr,
+    PDL: tl.constexpr,
 ):
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
     t, head = tl.program_id(0), tl.program_id(1)
     half = tl.arange(0, K // 2)
     source = qkv + (t * (H + 2 * G) + head) * K
@@ -98,5 +109,5 @@ def rotate_write(
     q_norm, k_norm, eps = norms if norms is not None else (cos, cos, 0.0)
     _rotate_write[(T, H + 2 * G)](
         qkv_TC, cos, sin, position, length, q_THK, keys_GSK, values_GSK, q_norm, k_norm, eps, slots,
-        H=H, G=G, K=K, NORM=norms is not None, num_warps=1,
+        H=H, G=G, K=K, NORM=norms is not None, PDL=q_THK.is_cuda, num_warps=1, **pdl(q_THK),
     )  # fmt: skip

@@ -111,7 +111,7 @@ def test_three_roles_in_one_pass_equal_three_passes(runners, family, dtype):
 def test_rows_of_a_batch_equal_single_rows(runners, dtype):
     runner = runners["qwen2", dtype]
     lengths, width = (3, 130, 57), 4
-    cache = KVCache(runner.base.config, len(lengths), 300, dtype)
+    cache = runner.cache(300, rows=len(lengths))
     alone = []
     tokens: list[Tokens] = []
     x = []
