@@ -303,7 +303,7 @@ def _write_tokenizer(gguf: GGUFFile, folder: Path, context: int) -> None:
             raise WeightsError(
                 f"{gguf.path}: the special token {token.content} does not follow the vocabulary"
             )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     template = meta.get("tokenizer.chat_template")
     if template:
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")

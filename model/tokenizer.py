@@ -36,21 +36,24 @@ class Tokenizer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._spec = self._read_json("tokenizer.json")
+        spec = self._read_json("tokenizer.json")
         config = self._read_json("config.json")
         generation = (
             self._read_json("generation_config.json") if (folder / "generation_config.json").exists() else {}
         )
         try:
-            added = {token["content"]: token for token in self._spec.get("added_tokens", [])}
-            if "ByteLevel" not in json.dumps(self._spec.get("decoder")):
+            added = {token["content"]: token for token in spec.get("added_tokens", [])}
+            if "ByteLevel" not in json.dumps(spec.get("decoder")):
                 raise WeightsError(f"{folder}: only byte-level BPE tokenizers are supported")
             # Some published files call `<|fim_prefix|>` and its like ordinary; in user text they are text
             # all the same.
-            for token in added.values():
-                token["special"] = (
-                    bool(token["special"]) or _CONTROL_SHAPE.fullmatch(token["content"]) is not None
-                )
+            ordinary = [
+                token
+                for token in added.values()
+                if not token["special"] and _CONTROL_SHAPE.fullmatch(token["content"])
+            ]
+            for token in ordinary:
+                token["special"] = True
             self._added = {token["id"]: token["content"] for token in added.values()}
             self._control = {
                 token["content"]: int(token["id"]) for token in added.values() if token["special"]
@@ -59,7 +62,7 @@ class Tokenizer:
             raise WeightsError(
                 f"{folder}/tokenizer.json is damaged ({error}); pull the model again"
             ) from error
-        self._library = self._build()
+        self._library = self._build(spec if ordinary else None)
         self.vocab_size: int = 1 + max(
             [*self._added, self._library.get_vocab_size(with_added_tokens=False) - 1]
         )
@@ -82,11 +85,15 @@ class Tokenizer:
             raise WeightsError(f"{path} is damaged; pull the model again")
         return value
 
-    def _build(self) -> Any:
+    def _build(self, changed: dict[str, Any] | None) -> Any:
+        """The library's tokenizer, from the file or from its changed content."""
         import tokenizers
 
         try:
-            library = tokenizers.Tokenizer.from_str(json.dumps(self._spec))
+            if changed is None:
+                library = tokenizers.Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+            else:
+                library = tokenizers.Tokenizer.from_str(json.dumps(changed))
         except Exception as error:  # the library raises bare Exception
             raise WeightsError(
                 f"{self.folder}/tokenizer.json is damaged ({error}); pull the model again"
@@ -108,7 +115,7 @@ class Tokenizer:
         """Hash of vocabulary, merges and added tokens: the same for every file that holds the same
         tokenizer.
         """
-        model = self._spec["model"]
+        model = self._read_json("tokenizer.json")["model"]
         tokens = {int(index): token for token, index in model["vocab"].items()} | self._added
         merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
         content = json.dumps([sorted(tokens.items()), merges], ensure_ascii=False, separators=(",", ":"))

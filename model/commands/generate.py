@@ -65,6 +65,9 @@ def generate(
 
     --json prints text, token_ids, tokens, forwards, tokens_per_forward, wall_s, finish_reason, model, decode.
     """
+    from rich.console import Console
+    from rich.text import Text
+
     from model.load import load
     from model.request import GenerateRequest, Message
 
@@ -91,7 +94,8 @@ def generate(
         block=block,
         threshold=threshold,
     )
-    model = load(name, device=device, heads=heads, context=context)
+    with Console(stderr=True).status(Text(f"loading {name}")):
+        model = load(name, device=device, heads=heads, context=context)
     if explain:
         from model.flow import explain as explain_flow
 
