@@ -40,6 +40,8 @@ _SKIPPED = frozenset(
         *("ensurepip", "lib2to3", "include", "share", "pip", "config"),
     )
 )
+_GLIBC = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6")
+_EXPECTED = ("libgcc_s.so.1", "libstdc++.so.6", *_GLIBC)
 _EMPTY = ("tmp", "proc", "dev", "sys", "etc")
 
 
@@ -48,7 +50,7 @@ def _tag() -> str:
     """The image's name: it changes with the interpreter and with what is packed."""
     python = interpreter()
     status = os.stat(python.binary)
-    text = f"2{python}{status.st_size}{status.st_mtime_ns}{sorted(_SKIPPED)}"
+    text = f"3{python}{status.st_size}{status.st_mtime_ns}{sorted(_SKIPPED)}"
     return f"{REPOSITORY}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -123,7 +125,7 @@ def _libraries(programs: list[Path]) -> set[Path]:
     loaded = _output(["ldd", *map(str, programs)])
     found = {Path(match) for match in re.findall(r"(/[^\s()]+)\s+\(0x", loaded)}
     cache = _output([shutil.which("ldconfig") or "/sbin/ldconfig", "-p"])
-    for name in ("libgcc_s.so.1", "libstdc++.so.6"):
+    for name in _EXPECTED:
         if match := re.search(rf"^\s*{re.escape(name)} .*=> (\S+)$", cache, re.MULTILINE):
             found.add(Path(match[1]))
     return found

@@ -41,6 +41,7 @@ _MODULES = (
     "inside.harness",
     "inside.driver",
     "inside.child",
+    "inside.template",
     "inside.server",
 )
 # What candidates import, so that no check pays for it. Small modules only: a fork copies the page tables of

@@ -292,6 +292,8 @@ def _decide(reply: dict[str, Any], limits: Limits, first: tuple[Status, str] | N
         return Status.OUTPUT_LIMIT, f"the results are larger than the limit ({limits.out_bytes} bytes each)"
     if end == "timeout":
         return Status.TIMEOUT, f"no answer within {limits.wall_s:g} s"
+    if end == "closed":
+        return Status.FAILED, "closed the result channel"
     if end == "garbage":
         return Status.BAD_OUTPUT, "wrote to the result channel by itself"
     if end == "exit":

@@ -75,13 +75,17 @@ class Child:
         del self.inbox[: HEADER.size + size]
         return body
 
-    def reap(self, cap: int) -> None:
-        """Kill the child (in `namespaces` mode with all it started: it is their init) and collect it."""
+    def alive(self, patience_ms: int = 0) -> bool:
+        watch = select.poll()
+        watch.register(self.pidfd, select.POLLIN)
+        return not watch.poll(patience_ms)
+
+    def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        _, self.status, usage = os.wait4(self.pid, 0)
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.rss_kb = usage.ru_maxrss
+
+    def drain_all(self, cap: int) -> None:
+        """What a dead child's pipes still hold, up to the cap."""
         for fd in tuple(self.open):
             for _ in range(cap // CHUNK + 2):
                 before = len(self.captured[fd])

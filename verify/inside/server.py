@@ -1,9 +1,10 @@
-"""The fork server: reads jobs from descriptor 0, runs each in a fresh fork, writes one reply to descriptor 1.
+"""The fork server's relay: reads jobs from descriptor 0, gives each to fresh children, writes one reply to 1.
 
 It runs one job at a time and never executes or decodes anything a candidate made: it moves opaque frames with
-a cap, watches the clock and the output caps, and kills. A spare child is forked ahead of the next job, while
-the judge is busy comparing, so its namespaces cost no latency. Started by `verify.forkserver`; configuration
-comes as the first frame. It ends when the judge's end of the stream closes.
+a cap, watches the clock and the output caps, and kills. Its children are forked by another process that never
+sees a job (`verify.inside.template`), ahead of the next job, so that their namespaces cost no latency.
+Started by `verify.forkserver`; configuration comes as the first frame. It ends when the judge's end of the
+stream closes.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from typing import Any, NoReturn
 
 from verify.codec import encode
 from verify.inside import confine, linux
-from verify.inside.child import Child, poller, run_child
+from verify.inside.child import Child, poller
 from verify.inside.harness import DETAIL, NONCE
+from verify.inside.template import Nursery, Template
 from verify.inside.wire import HEADER, read_frame, write_frame
 
 WARM_UP = "def warm():\n    return 0\n"
+CLOSING_MS = 100
 TOTAL_FACTOR = 64  # all encoded results of one check together: this many times out_bytes
 SLACK = NONCE + 1 + 4 * DETAIL  # a frame holds a nonce, a kind, and a value or a short explanation
 
@@ -36,43 +39,14 @@ class JudgeGoneError(Exception):
 
 
 class Server:
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.mode: str = config["mode"]
+    """The relay. `nursery` gives it children; see `verify.inside.template` for why it does not fork them
+    itself.
+    """
+
+    def __init__(self, mode: str, nursery: Nursery) -> None:
+        self.mode = mode
+        self.nursery = nursery
         self.scratch = os.getcwd()
-        self.spares: list[Child] = []
-        self.own_ns = os.pidfd_open(os.getpid()) if self.mode == "namespaces" else -1
-        self.baseline = confine.address_space()
-
-    # -- children ---------------------------------------------------------------------------------
-
-    def spawn(self) -> Child:
-        """Fork a child that confines itself and waits for its job."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        ctl, child_ctl = ours.detach(), theirs.detach()
-        out, child_out = os.pipe()
-        err, child_err = os.pipe()
-        if self.mode == "namespaces":
-            # a new PID namespace for the next fork only; back to our own first, or the kernel refuses a
-            # second
-            linux.setns(self.own_ns, linux.CLONE_NEWPID)
-            linux.unshare(linux.CLONE_NEWPID)
-        pid = os.fork()
-        if pid == 0:
-            run_child(child_ctl, child_out, child_err, self.mode, self.baseline)
-        for fd in (child_ctl, child_out, child_err):
-            os.close(fd)
-        for fd in (ctl, out, err):
-            os.set_blocking(fd, False)
-        return Child(pid, ctl, out, err)
-
-    def take(self) -> Child:
-        while self.spares:
-            child = self.spares.pop()
-            pid, _ = os.waitpid(child.pid, os.WNOHANG)
-            if pid == 0:
-                return child
-            child.close()
-        return self.spawn()
 
     def send(self, child: Child, payload: bytes, deadline: float) -> bool:
         """Write a frame, never blocking on a child that does not read. False: it is gone or too slow."""
@@ -109,8 +83,9 @@ class Server:
                 if fd == speaker.ctl:
                     if not speaker.receive():
                         watch.unregister(fd)
-                        if speaker.pidfd in {child.pidfd for child in children}:
-                            return "exit" if speaker.frame(cap) is None else self._next(speaker, cap)
+                        end = self._next(speaker, cap)
+                        # a process closes its descriptors just before it ends; one that lives on did it
+                        return "closed" if end == "exit" and speaker.alive(CLOSING_MS) else end
                 elif fd in by_fd:
                     child = by_fd[fd]
                     child.drain(fd, out_cap)
@@ -135,32 +110,17 @@ class Server:
     def finish(self, children: list[Child], out_cap: int) -> None:
         """End a job: no process, no file of it is left when this returns."""
         for child in children:
-            child.reap(out_cap)
+            self.nursery.reap(child, out_cap)
+            child.close()
         if self.mode != "namespaces":
-            self.spares.clear()
-            self._kill_the_rest()
-            wipe(self.scratch)
-
-    def _kill_the_rest(self) -> None:
-        if self.mode == "container":
-            # we are init: the kernel spares us, and no fork can slip through a kill of everybody
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                while True:
-                    os.wait()
-        for _ in range(10_000):  # --unsafe: orphans come to us, the subreaper
-            with open(f"/proc/self/task/{os.getpid()}/children") as file:
-                orphans = [int(word) for word in file.read().split()]
-            if not orphans:
-                return
-            for pid in orphans:
+            self.nursery.collect()
+            if self.mode == "container":
+                # the template is init: the kernel spares it and us, and no fork slips through a kill of
+                # everybody
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
-
-    # -- jobs -------------------------------------------------------------------------------------
+                    os.kill(-1, signal.SIGKILL)
+            self.nursery.clean_up()
+            wipe(self.scratch)
 
     def cases(self, job: dict[str, Any]) -> dict[str, Any]:
         """Function cases: define the candidate, then one input at a time, each with a nonce of its own."""
@@ -169,7 +129,7 @@ class Server:
         answers: list[tuple[bytes, bytes] | None] = [None] * len(job["cases"])
         start = time.monotonic()
         deadline = start + limits["wall_s"]
-        child = self.take()
+        child = self.nursery.take()
         watch = poller([child])
         watch.register(child.ctl, 1)
         total = 0
@@ -215,7 +175,7 @@ class Server:
         out_cap = limits["out_bytes"]
         start = time.monotonic()
         deadline = start + limits["wall_s"]
-        candidate, driver = self.take(), self.take()
+        candidate, driver = self.nursery.take(), self.nursery.take()
         children = [candidate, driver]
         watch = poller(children)
         watch.register(candidate.ctl, 1)
@@ -259,7 +219,7 @@ class Server:
         out_cap = limits["out_bytes"]
         start = time.monotonic()
         deadline = start + limits["wall_s"]
-        child = self.take()
+        child = self.nursery.take()
         watch = poller([child])
         end: bytes | str = "exit"
         if self.send(child, marshal.dumps({**job["program"], "limits": limits, "role": "program"}), deadline):
@@ -300,10 +260,8 @@ class Server:
                 return
             write_frame(1, encode(reply))
             del frame, reply
-            wanted = 2 if job["kind"] == "test" else 1
+            self.nursery.prepare(2 if job["kind"] == "test" else 1)
             del job
-            while len(self.spares) < wanted:
-                self.spares.append(self.spawn())
 
 
 def _hand_over(channel: int, fd: int) -> None:
@@ -353,15 +311,15 @@ def _enter_own_pid_namespace() -> None:
 
 
 def main() -> NoReturn:
-    """Set up as the first frame says, greet the judge, serve."""
-    frame = read_frame(0)
-    config = marshal.loads(frame or b"")
+    """Set up as the first frame says, split into template and relay, serve."""
+    config = marshal.loads(read_frame(0) or b"")
+    mode: str = config["mode"]
     sys.dont_write_bytecode = True
     sys.path[:0] = config["path"]
     os.umask(0o077)
     for name in config["preload"]:
         importlib.import_module(name)
-    if config["mode"] == "namespaces":
+    if mode == "namespaces":
         _enter_own_pid_namespace()
     else:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
@@ -370,13 +328,23 @@ def main() -> NoReturn:
         raise RuntimeError("descriptor 3 is taken")
     confine.settle()
     exec(compile(WARM_UP, "warm", "exec"), {})  # the compiler's tables, once for all forks
-    server = Server(config)
     version = ".".join(map(str, sys.version_info[:3]))
     for name in [name for name in sys.modules if name.partition(".")[0] == "verify"]:
         del sys.modules[name]  # a candidate may have a `verify` of its own
     gc.collect()
     gc.freeze()
     gc.disable()
-    write_frame(1, encode({"python": version, "pid": os.getpid()}))
-    server.serve()
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        os.dup2(confine.CTL, 0)
+        os.dup2(confine.CTL, 1)
+        Template(ours, mode, pid).serve()
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    ours.close()
+    if mode == "namespaces":
+        linux.drop_capabilities()
+    write_frame(1, encode({"python": version}))
+    Server(mode, Nursery(theirs)).serve()
     os._exit(0)

@@ -1,0 +1,1 @@
+"""Hostile programs, one a file, and the runner that looks for what they left. See README.md beside this."""

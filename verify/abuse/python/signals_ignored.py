@@ -1,0 +1,15 @@
+# why: Ignore every signal and catch every exception in an endless loop.
+# allow: timeout
+import signal
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+def f(x):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
