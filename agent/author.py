@@ -14,9 +14,9 @@ from agent.prompts import render
 from agent.scaffold import Scaffold, scaffold_in_answer, scaffold_in_source
 from agent.task import Task
 from agent.workspace import Workspace
-from model.request import GenerateRequest, Message
+from model.request import GenerateRequest, Generation, Message
 
-_PLAN_TOKENS = 96
+_PLAN_TOKENS = 112
 _SIGNATURE_TOKENS = 96
 _DOCSTRING_TOKENS = 96
 _HINTS = 3
@@ -56,9 +56,13 @@ class Author:
         messages = [Message("user", render("plan", task=self.task.text)), Message("assistant", "1.")]
         return self._request(messages, _PLAN_TOKENS, stop=("\n4.", "\n\n", "```"))
 
-    def take_plan(self, answer: str) -> str:
-        self.plan_text = "1." + answer.rstrip()
-        return self.plan_text
+    def take_plan(self, answer: Generation) -> str:
+        """Keep the plan, without the line that the token limit cut off."""
+        text = "1." + answer.text.rstrip()
+        if answer.finish_reason == "length" and "\n" in text:
+            text = text.rpartition("\n")[0]
+        self.plan_text = text
+        return text
 
     def ask_signature(self) -> GenerateRequest:
         user = render("scaffold", task=self.task.text, entry=self.task.entry)
@@ -83,8 +87,8 @@ class Author:
     def ask(self, *, warmth: float, anew: bool) -> GenerateRequest:
         """The next answer: the first one, a repair, or the same again after a format error.
 
-        anew: the code that failed is not shown, only what is wanted of it; a small model that sees its code
-        repeats it.
+        anew: neither the code that failed nor the plan is shown, only what is wanted; a small model that sees
+        its code repeats it.
         """
         return self._ask_function(warmth, anew) if self.by_function else self._ask_files(warmth, anew)
 
@@ -94,7 +98,12 @@ class Author:
         repair = self.evidence is not None and not anew
         hints = [] if repair else self.wanted
         user = render(
-            "infill", task=self.task.text, current=current, path=path, hints=hints, plan=self.plan_text
+            "infill",
+            task=self.task.text,
+            current=current,
+            path=path,
+            hints=hints,
+            plan="" if anew else self.plan_text,
         )
         messages = [Message("user", user)]
         if self.evidence and repair:
@@ -159,6 +168,7 @@ class Author:
         code = python_code.definitions(self._start + body)
         if not body.strip() or not python_code.has_body(code, self.task.entry):
             raise EditError(f"The body of {self.task.entry} is missing.")
+        code = python_code.with_imports(code)
         self.last_code = code
         current = self.original[path]
         if current and current.strip():

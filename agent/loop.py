@@ -145,7 +145,7 @@ class _Run:
             self._evidence()
         if self.options.plan:
             answer = yield from self._ask("plan", self.author.plan())
-            yield events.Planned(self.author.take_plan(answer.text))
+            yield events.Planned(self.author.take_plan(answer))
         if self.author.needs_scaffold:
             signature = yield from self._ask("scaffold", self.author.ask_signature())
             docstring = yield from self._ask("scaffold", self.author.ask_docstring(signature.text))

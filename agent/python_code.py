@@ -16,6 +16,10 @@ _KEPT = (
     ast.AnnAssign,
 )
 MAX_TRIES = 200
+_MODULES = frozenset(
+    ("bisect", "collections", "datetime", "functools", "heapq", "itertools", "json", "math", "operator")
+) | {"random", "re", "statistics", "string"}
+_TYPING = frozenset(("Any", "Callable", "Dict", "Iterable", "List", "Optional", "Set", "Tuple", "Union"))
 
 
 def definitions(code: str) -> str:
@@ -96,6 +100,32 @@ def merge(current: str, code: str) -> str:
     if added_imports:
         lines[_import_line(old) : _import_line(old)] = added_imports
     return "\n".join([*lines, *appended]).strip("\n") + "\n"
+
+
+def with_imports(code: str) -> str:
+    """`code` with the imports it forgot: standard modules and names of `typing` that it uses and never binds.
+
+    An answer that continues a scaffold has no place for imports at the top. Code that does not parse is left
+    as it is.
+    """
+    tree = _parse(code)
+    if tree is None:
+        return code
+    nodes = list(ast.walk(tree))
+    bound = {a.arg for a in nodes if isinstance(a, ast.arg)}
+    bound |= {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    bound |= {n.name for n in nodes if isinstance(n, _FUNCTIONS)}
+    imports = [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
+    bound |= {(a.asname or a.name).partition(".")[0] for n in imports for a in n.names}
+    used = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} - bound
+    if any(a.name == "*" for n in imports for a in n.names):
+        return code
+    lines = [f"import {name}" for name in sorted(used & _MODULES)]
+    lines += [f"from typing import {', '.join(sorted(used & _TYPING))}"] if used & _TYPING else []
+    at = _import_line(tree)
+    source = code.split("\n")
+    gap = [] if not lines or at else ["", ""]
+    return "\n".join([*source[:at], *lines, *gap, *source[at:]])
 
 
 def keeps_definitions(current: str, code: str) -> bool:

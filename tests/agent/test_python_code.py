@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import EditError
-from agent.python_code import definitions, has_body, keeps_definitions, merge, syntax_error
+from agent.python_code import definitions, has_body, keeps_definitions, merge, syntax_error, with_imports
 
 FILE = (
     '"""Doc."""\n\nimport os\n\nLIMIT = 3\n\n\n'
@@ -84,3 +84,18 @@ def test_any_text_is_survived(text: str) -> None:
     has_body(text, "f")
     keeps_definitions(text, text)
     syntax_error(text)
+
+
+def test_forgotten_imports_are_added() -> None:
+    code = "def f(x: List[int]) -> float:\n    return math.sqrt(len(re.sub('a', '', str(x))))\n"
+    assert with_imports(code) == "import math\nimport re\nfrom typing import List\n\n\n" + code
+    bound = '"""Doc."""\nimport math as re\n\ndef f(string):\n    json = string\n    return json, re, len\n'
+    assert with_imports(bound) == bound
+    some = '"""Doc."""\nimport os\n\nX = os, re\n'
+    assert with_imports(some) == '"""Doc."""\nimport os\nimport re\n\nX = os, re\n'
+    assert with_imports("def f(:") == "def f(:"
+
+
+@given(st.text(max_size=100))
+def test_added_imports_leave_the_rest(code: str) -> None:
+    assert with_imports(code).endswith(code)
