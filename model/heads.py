@@ -90,9 +90,10 @@ class HeadSet(nn.Module):
                 seen.add(id(adapter))
                 yield from adapter.parameters()
 
-    def _extras(self) -> dict[str, torch.Tensor]:
-        state = {k: v for k, v in self.state_dict().items() if v.numel()}
-        return {k: v.detach().contiguous().cpu() for k, v in state.items()}
+    def _extras(self, dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
+        """The small parts. The sequential head's matrices follow `dtype`, the rest stays exact."""
+        state = {k: v.detach().contiguous().cpu() for k, v in self.state_dict().items() if v.numel()}
+        return {k: v.to(dtype) if dtype and k.startswith("sequential.") else v for k, v in state.items()}
 
     def save(
         self,
@@ -105,8 +106,8 @@ class HeadSet(nn.Module):
         training: dict[str, Any] | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """Write the set into `folder` (made when absent). dtype: of the adapters on disk (None: as they
-        are).
+        """Write the set into `folder` (made when absent). dtype: of adapters and
+        sequential head on disk (None: as they are).
         """
         folder.mkdir(parents=True, exist_ok=True)
         for name, head in self.config.heads.items():
@@ -130,7 +131,7 @@ class HeadSet(nn.Module):
             (folder / name / "adapter_config.json").write_text(json.dumps(peft, indent=1) + "\n")
             flat = {k: v.detach().to(dtype or v.dtype).clone().cpu() for k, v in tensors.items()}
             save_file(flat, folder / name / "adapter_model.safetensors", metadata={"format": "pt"})
-        save_file(self._extras(), folder / "extras.safetensors", metadata={"format": "pt"})
+        save_file(self._extras(dtype), folder / "extras.safetensors", metadata={"format": "pt"})
         record = {
             "format": FORMAT,
             "base_sha256": base_sha256,

@@ -47,9 +47,11 @@ class SequentialHead(nn.Module):
     def forward(self, h_NBD: torch.Tensor, embedding_NBD: torch.Tensor) -> torch.Tensor:
         """h' of blocks whose tokens are known (teacher forcing)."""
         inputs_NBW = self.inputs(h_NBD, embedding_NBD)
+        # Cast once: a cast a step would add a float32 gradient a step as well.
+        carry = self.carry.to(inputs_NBW.dtype)
         r = torch.zeros_like(inputs_NBW[:, 0])
         states = []
         for i in range(inputs_NBW.shape[1]):
-            r = self.step(inputs_NBW[:, i], r)
+            r = F.silu(inputs_NBW[:, i] + F.linear(_norm(r), carry))
             states.append(r)
         return h_NBD + self.update(torch.stack(states, 1))

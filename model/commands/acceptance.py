@@ -28,8 +28,8 @@ import click
 def acceptance(
     heads: Path, samples: tuple[Path, ...], base: str, block: tuple[int, ...], limit: int, as_json: bool
 ) -> None:
-    """Replay verified decoding of SAMPLES (greedy answers of the base) with HEADS: tokens per forward, copied and new
-    text apart, beside prompt lookup."""
+    """Replay verified decoding of SAMPLES (greedy answers of the base) with HEADS: tokens per forward,
+    copied and new text apart, beside prompt lookup."""
     from rich.console import Console
     from rich.table import Table
 

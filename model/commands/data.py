@@ -42,8 +42,8 @@ def build(
 ) -> None:
     """Make prompts of the documented functions in SOURCES (wheels, sdists, folders, or folders of wheels).
 
-    Writes train.jsonl.gz, held-out.jsonl.gz and a data card. Only permissively licensed code is used; near duplicates
-    and benchmark tasks are dropped.
+    Writes train.jsonl.gz, held-out.jsonl.gz and a data card. Only permissively licensed code is used; near
+    duplicates and benchmark tasks are dropped.
     """
     from rich.console import Console
 
@@ -66,7 +66,7 @@ def build(
         click.echo(json.dumps(counts))
     else:
         click.echo(
-            f"{report.train} prompts to train on, {report.held_out} held out; the data card is {out / 'card.md'}"
+            f"{report.train} prompts to train on, {report.held_out} held out; data card: {out / 'card.md'}"
         )
 
 
@@ -137,7 +137,8 @@ def answer(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Let the base answer PROMPTS, in bulk. Interrupted or out of time, it keeps the answers that are done."""
+    """Let the base answer PROMPTS, in bulk. Interrupted or out of time, it keeps the answers that are
+    done."""
     import torch
     from rich.progress import Progress
 

@@ -20,8 +20,8 @@ def answer_samples(
     seed: int = 1,
     on_answer: Callable[[int], None] = lambda count: None,
 ) -> Samples:
-    """The answered prompts, in their order. Which prompts are answered greedily depends on `seed` alone. Ends early,
-    with what is done, after `seconds` (0: never) or on an interrupt."""
+    """The answered prompts, in their order. Which prompts are answered greedily depends on `seed` alone.
+    Ends early, with what is done, after `seconds` (0: never) or on an interrupt."""
     rng = random.Random(seed)
     temperatures = [0.0 if rng.random() < greedy_share else temperature for _ in range(len(prompts))]
     started = time.monotonic()

@@ -2,9 +2,10 @@
 
     for done in Answerer(base, eos, slots=1024, max_tokens=320).run(prompts, temperatures): ...
 
-Training heads on what the base itself says is what makes drafts agree with it. Speed comes from width: one decode
-step for all slots, on CUDA captured in a graph; prompts enter in batches of similar length. Rows are independent, but
-bf16 kernels round differently at different widths, so a greedy answer may part from a single-stream one at a tie.
+Training heads on what the base itself says is what makes drafts agree with it. Speed comes from width: one
+decode step for all slots, on CUDA captured in a graph; prompts enter in batches of similar length. Rows are
+independent, but bf16 kernels round differently at different widths, so a greedy answer may part from a
+single-stream one at a tie.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Answer:
 
 
 class Answerer:
-    """slots: answers under way at once. context: prompt plus answer at most; longer prompts are refused by `run`."""
+    """slots: answers under way at once. context: prompt plus answer at most; longer prompts are refused by
+    `run`."""
 
     def __init__(
         self,
@@ -70,7 +72,8 @@ class Answerer:
 
     @torch.no_grad()
     def run(self, prompts: Sequence[Ids], temperatures: Sequence[float]) -> Iterator[Answer]:
-        """Answers as they end, in no particular order. Raises ValueError for a prompt that is empty or too long."""
+        """Answers as they end, in no particular order. Raises ValueError for a prompt that is empty or too
+        long."""
         for index, prompt in enumerate(prompts):
             if not 0 < len(prompt) <= self.max_prompt:
                 raise ValueError(
@@ -96,8 +99,8 @@ class Answerer:
                 self._decode()
 
     def _order(self, prompts: Sequence[Ids]) -> list[int]:
-        """Prompts sorted by length within stretches, last one first, so that batches hardly pad and an early stop does
-        not favour short prompts."""
+        """Prompts sorted by length within stretches, last one first, so that batches hardly pad and an
+        early stop does not favour short prompts."""
         stretch = 8 * self.slots
         order: list[int] = []
         for start in range(0, len(prompts), stretch):
@@ -151,7 +154,7 @@ class Answerer:
         """Warm up on a side stream and capture one step; the warm-up's effects on the slots are undone."""
         state = (self.token_R, self.filled_R, self.made_R, self.done_R, self.out_RM)
         before = [x.clone() for x in state]
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
@@ -190,7 +193,8 @@ class Answerer:
 def _choose(logits_RV: torch.Tensor, temperature_R1: torch.Tensor) -> torch.Tensor:
     """Sample at each row's temperature by the Gumbel trick: argmax(logits + T * g); T = 0 is greedy."""
     noise = torch.rand(logits_RV.shape, device=logits_RV.device).clamp(1e-10, 1 - 1e-7)
-    return (logits_RV.float() - temperature_R1 * (-noise.log()).log()).argmax(-1)
+    chosen: torch.Tensor = (logits_RV.float() - temperature_R1 * (-noise.log()).log()).argmax(-1)
+    return chosen
 
 
 def _run_layer(
@@ -210,7 +214,8 @@ def _run_layer(
         G = k_RGSK.shape[1]
         # One product a KV head: each is read once for all its query heads.
         scores = (q_RH1K.view(R, G, H // G, K) * K**-0.5) @ k_RGSK.transpose(2, 3) + bias_RS[:, None, None]
-        return (scores.float().softmax(-1).to(x.dtype) @ v_RGSK).view(R, H, 1, K)
+        out_RGHK: torch.Tensor = scores.float().softmax(-1).to(x.dtype) @ v_RGSK
+        return out_RGHK.view(R, H, 1, K)
 
     out: torch.Tensor = layer(x, turn, attend, ())
     return out

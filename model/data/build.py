@@ -1,7 +1,7 @@
 """Packages and folders in, prompts and a data card out: `model data build`.
 
-Every function of every permissively licensed source is posed once, unless a filter drops it; the card counts what
-each filter took. Deterministic in the configuration's seed and the sources.
+Every function of every permissively licensed source is posed once, unless a filter drops it; the card
+counts what each filter took. Deterministic in the configuration's seed and the sources.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from model.data.prompts import pose
 
 @dataclass(frozen=True, slots=True)
 class BuildConfig:
-    """held_out: package names whose prompts go to the held-out file. per_package: at most so many functions of one
-    package, so that no package sets the tone. benchmarks: JSON-lines files to keep out, beside HumanEval."""
+    """held_out: package names whose prompts go to the held-out file. per_package: at most so many functions
+    of one package, so that no package sets the tone. benchmarks: JSON-lines files to keep out, beside
+    HumanEval."""
 
     seed: int = 1
     per_package: int = 1500
@@ -85,7 +86,7 @@ def build(
     report.train, report.held_out = len(rows["train"]), len(rows["held-out"])
     if not report.train:
         raise DataError(
-            "no usable function found: check that the sources hold documented Python under a permissive licence"
+            "no usable function: the sources must hold documented Python under a permissive licence"
         )
     out.mkdir(parents=True, exist_ok=True)
     for split, items in rows.items():

@@ -18,8 +18,8 @@ def card(seed: int, report: Report) -> str:
     lines = [
         "# Data card",
         "",
-        f"{report.train} training prompts and {report.held_out} held-out prompts, each made of one documented Python",
-        f"function. Seed {seed}. Answers are not taken from the packages: the base model writes them itself.",
+        f"{report.train} training prompts, {report.held_out} held-out ones, each made of one documented",
+        f"Python function. Seed {seed}. No answer is taken from a package: the base writes them itself.",
         "",
         "| form of the prompt | count |",
         "|---|---|",

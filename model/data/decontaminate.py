@@ -1,7 +1,7 @@
 """Keep benchmark tasks out of training data: shared word 10-grams, and equal code up to names.
 
-`Decontaminator.reason(text, code)` says why a function must go, or ''. HumanEval comes with its package; further
-benchmarks (MBPP, ...) are JSON-lines files.
+`Decontaminator.reason(text, code)` says why a function must go, or ''. HumanEval comes with its package;
+further benchmarks (MBPP, ...) are JSON-lines files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ MIN_NODES = 12  # shorter functions (`return a + b`) are equal by chance
 
 
 class Decontaminator:
-    """Index of benchmark texts. 10-grams are over lower-cased words, so layout and punctuation do not hide a match."""
+    """Index of benchmark texts. 10-grams are over lower-cased words, so layout and punctuation do not hide
+    a match."""
 
     def __init__(self, texts: Iterable[str], programs: Iterable[str] = ()) -> None:
         self._grams = {gram for text in texts for gram in ngrams(text)}
@@ -64,12 +65,13 @@ def shapes(program: str) -> Iterator[str]:
 
 
 class _Anonymous(ast.NodeTransformer):
-    """Number names in order of appearance; builtins lose their name too, which only makes matches likelier."""
+    """Number names in order of appearance; builtins lose their name too, which only makes matches
+    likelier."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 - ast's own naming scheme
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         name = self._ids.setdefault(node.id, f"v{len(self._ids)}")
         return ast.copy_location(ast.Name(name, node.ctx), node)
 
@@ -88,7 +90,8 @@ def humaneval() -> tuple[list[str], list[str]]:
 
 
 def read_benchmark(path: Path) -> tuple[list[str], list[str]]:
-    """(texts, programs) of a JSON-lines benchmark (.gz allowed). Raises DataError naming the line that is off."""
+    """(texts, programs) of a JSON-lines benchmark (.gz allowed). Raises DataError naming the line that is
+    off."""
     opener = gzip.open if path.suffix == ".gz" else open
     texts: list[str] = []
     programs: list[str] = []

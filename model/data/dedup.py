@@ -12,7 +12,8 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 class Deduplicator:
-    """Remembers what it has seen; `seen(text)` is True when something at least THRESHOLD alike came before."""
+    """Remembers what it has seen; `seen(text)` is True when something at least THRESHOLD alike came
+    before."""
 
     def __init__(self) -> None:
         from datasketch import MinHash, MinHashLSH

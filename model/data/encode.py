@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def encode(rows: Iterable[dict[str, Any]], tokenizer: Tokenizer, max_tokens: int = 320) -> Samples:
-    """Samples with empty answers (or the rows' own `answer` text); rows whose prompt is longer than `max_tokens` are
-    dropped and counted in `meta['too_long']`. Raises DataError when a row has neither messages nor text."""
+    """Samples with empty answers (or the rows' own `answer` text); rows whose prompt is longer than
+    `max_tokens` are dropped and counted in `meta['too_long']`. Raises DataError when a row has neither
+    messages nor text."""
     items: list[Sample] = []
     too_long = 0
     for number, row in enumerate(rows, 1):

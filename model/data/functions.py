@@ -32,8 +32,8 @@ TYPING = (
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function. signature: `def` line(s), dedented; doc: cleaned docstring, cut at a paragraph when it is long;
-    code: the whole function as written, dedented; owner: its class, or ''."""
+    """One function. signature: `def` line(s), dedented; doc: cleaned docstring, cut at a paragraph when it
+    is long; code: the whole function as written, dedented; owner: its class, or ''."""
 
     name: str
     signature: str
@@ -44,7 +44,8 @@ class Function:
 
     @property
     def prompt(self) -> str:
-        """The head of the function as HumanEval poses it: imports its annotations need, signature, docstring."""
+        """The head of the function as HumanEval poses it: imports its annotations need, signature,
+        docstring."""
         used = [n for n in TYPING if re.search(rf"\b{n}\[", self.signature)]
         imports = f"from typing import {', '.join(used)}\n\n" if used else ""
         body = textwrap.indent(f'"""{self.doc}\n"""', "    ")
@@ -55,7 +56,8 @@ class Function:
 
 
 def functions(source: str) -> Iterator[Function]:
-    """Every public, documented, non-trivial function and method of a module; nothing when it does not parse."""
+    """Every public, documented, non-trivial function and method of a module; nothing when it does not
+    parse."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's code

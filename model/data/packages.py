@@ -21,8 +21,8 @@ SKIP_PARTS = frozenset(
     {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "vendored", "extern", "externals"}
 )
 
-# SPDX identifiers (and the words that stand for them in older metadata) under which code may be learned from and
-# redistributed with attribution. Copyleft and unknown licences are left out, not guessed.
+# SPDX identifiers (and the words that stand for them in older metadata) under which code may be learned
+# from and redistributed with attribution. Copyleft and unknown licences are left out, not guessed.
 PERMISSIVE = {
     "MIT": (r"\bMIT\b", r"Expat"),
     "Apache-2.0": (r"Apache",),
@@ -58,7 +58,8 @@ class Module:
 
 
 def permissive(stated: str) -> str:
-    """The permissive licence that `stated` names, or ''. A text that also names a copyleft licence is not permissive."""
+    """The permissive licence that `stated` names, or ''. A text that also names a copyleft licence is not
+    permissive."""
     if COPYLEFT.search(stated):
         return ""
     for name, patterns in PERMISSIVE.items():
@@ -68,7 +69,8 @@ def permissive(stated: str) -> str:
 
 
 def read_metadata(text: str) -> Package:
-    """Parse core metadata (PEP 566 / 639). The expression counts before classifiers, classifiers before free text."""
+    """Parse core metadata (PEP 566 / 639). The expression counts before classifiers, classifiers before
+    free text."""
     headers = HeaderParser().parsestr(text)
     classifiers = [
         c.split("::")[-1].strip() for c in headers.get_all("Classifier", []) if c.startswith("License ::")

@@ -10,10 +10,17 @@ from dataclasses import dataclass, field
 
 from model.data.functions import Function
 
-EVALPLUS_USER = "Please provide a self-contained Python script that solves the following problem in a markdown code block:\n```\n{}\n```\n"
-EVALPLUS_PREFILL = "Below is a Python script with a self-contained function that solves the problem and passes corresponding tests:\n```python\n"
+EVALPLUS_USER = (
+    "Please provide a self-contained Python script that solves the following problem in a markdown code "
+    "block:\n```\n{}\n```\n"
+)
+EVALPLUS_PREFILL = (
+    "Below is a Python script with a self-contained function that solves the problem and passes "
+    "corresponding tests:\n```python\n"
+)
 
-# Share of each form. EvalPlus's form (with and without its prefill) leads, because benchmarks and many harnesses use it.
+# Share of each form. EvalPlus's form (with and without its prefill) leads, because benchmarks and many
+# harnesses use it.
 FORMS = {
     "evalplus": 0.34,
     "evalplus-open": 0.12,
@@ -35,7 +42,8 @@ MAX_EDIT_CODE = 1500  # characters
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`messages` (role, content) for a chat, whose last one may be an assistant prefill, or `text` for raw code."""
+    """`messages` (role, content) for a chat, whose last one may be an assistant prefill, or `text` for raw
+    code."""
 
     form: str
     messages: tuple[tuple[str, str], ...] = ()

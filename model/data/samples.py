@@ -1,7 +1,7 @@
 """Token samples on disk: prompts and answers as ids, in one `.npz` file.
 
-A sample is a prompt and its answer; an empty answer is a prompt still to be answered. The file names the tokenizer
-and the base that answered, so that a trainer can refuse a mismatch.
+A sample is a prompt and its answer; an empty answer is a prompt still to be answered. The file names the
+tokenizer and the base that answered, so that a trainer can refuse a mismatch.
 """
 
 from __future__ import annotations

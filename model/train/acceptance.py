@@ -1,19 +1,19 @@
-"""How many draft tokens would the base accept? Measured against its own greedy answers, for every place in them.
+"""How many draft tokens would the base accept? Measured against its own greedy answers, for every place in
+them.
 
     report = Acceptance(forward, block=32).measure(samples)
 
-At each anchor the draft block is run once; up to the first miss the sequential head's own picks are the true tokens,
-so teacher forcing gives the accepted length exactly. From the lengths at all anchors a decode is replayed: in a shared
-draft-and-verify forward the base already knows the token after the anchor, the drafts are states 1 .., and the forward
-yields accepted + 1 tokens. Copied text (inside an 8-gram that occurred before) and new text are counted apart, beside
-prompt lookup without a model.
+At each anchor the draft block is run once; up to the first miss the sequential head's own picks are the
+true tokens, so teacher forcing gives the accepted length exactly. From the lengths at all anchors a decode
+is replayed: in a shared draft-and-verify forward the base already knows the token after the anchor, the
+drafts are states 1 .., and the forward yields accepted + 1 tokens. Copied text (inside an 8-gram that
+occurred before) and new text are counted apart, beside prompt lookup without a model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from model.data.samples import Sample, Samples
-from model.train.forward import PackedForward
+from model.train.forward import PackedForward, Tensors
 from model.train.packing import lay_out, pack
 
 Bools = npt.NDArray[np.bool_]
@@ -33,15 +33,16 @@ DRAFT_TOKENS = 3072  # a row and pass
 @dataclass(frozen=True, slots=True)
 class Marks:
     """For one sample and each answer token but the last: was draft j of the block anchored before it right?
-    plain, refined: [A, B] bool; anchor a is the column before answer token a, state 0 predicts token a itself."""
+    plain, refined: [A, B] bool; anchor a is the column before answer token a, state 0 predicts token a
+    itself."""
 
     plain: Bools
     refined: Bools
 
 
 class Acceptance:
-    """forward: base and heads. block: tokens a block. candidates: the sequential head chooses among so many of the
-    plain states' best."""
+    """forward: base and heads. block: tokens a block. candidates: the sequential head chooses among so many
+    of the plain states' best."""
 
     def __init__(
         self, forward: PackedForward, block: int, candidates: int = 64, row_tokens: int = 2048
@@ -65,21 +66,20 @@ class Acceptance:
         self, samples: Sequence[Sample], rows: Sequence[tuple[int, ...]]
     ) -> Iterator[tuple[int, Marks]]:
         device, B, fill = self.forward.device, self.block, self.forward.heads.mask_id or 0
-        rows = [*rows, *[()] * (ROWS - len(rows))]  # equal shapes compile once
+        if self.forward.flex:
+            rows = [*rows, *[()] * (ROWS - len(rows))]  # equal shapes compile once
+        R = len(rows)
         ids, position, document, answer = lay_out([[samples[i] for i in row] for row in rows], self.T, fill)
-        anchors = [np.flatnonzero(answer[r, 1:]) for r in range(ROWS)]
-        t = SimpleNamespace(
-            ids_RT=torch.from_numpy(ids).to(device),
-            position_RT=torch.from_numpy(position).to(device),
-            document_RT=torch.from_numpy(document).to(device),
-        )
+        anchors = [np.flatnonzero(answer[r, 1:]) for r in range(R)]
+        t = Tensors(device, ids_RT=ids, position_RT=position, document_RT=document)
         _, cache = self.forward.clean(t)
-        N = DRAFT_TOKENS // B
-        passes = -(-max(len(a) for a in anchors) // N)
-        plain = np.zeros((ROWS, passes * N, B), np.bool_)
+        most = max(len(a) for a in anchors)
+        N = DRAFT_TOKENS // B if self.forward.flex else min(most, DRAFT_TOKENS // B)
+        passes = -(-most // N)
+        plain = np.zeros((R, passes * N, B), np.bool_)
         refined = np.zeros_like(plain)
         for number in range(passes):
-            columns = np.zeros((ROWS, N), np.int64)
+            columns = np.zeros((R, N), np.int64)
             for r, found in enumerate(anchors):
                 part = found[number * N : (number + 1) * N]
                 columns[r, : len(part)] = part
@@ -134,13 +134,15 @@ class Acceptance:
 
 def run_length(right: Bools) -> npt.NDArray[np.int64]:
     """Leading True values along the last axis."""
-    return np.cumprod(right, -1).sum(-1)
+    length: npt.NDArray[np.int64] = np.cumprod(right, -1).sum(-1)
+    return length
 
 
 def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> dict[str, Any]:
-    """accepted_*: mean accepted drafts over all anchors, from state 0 (as a drafter that knows nothing of the base's
-    next token) and from state 1 (which does); tpf_*: tokens per forward of the replayed decode with a shared forward,
-    all text, copied, new; by_position: share right at j given that 1 .. j-1 were right."""
+    """accepted_*: mean accepted drafts over all anchors, from state 0 (as a drafter that knows nothing of
+    the base's next token) and from state 1 (which does); tpf_*: tokens per forward of the replayed decode
+    with a shared forward, all text, copied, new; by_position: share right at j given that 1 .. j-1 were
+    right."""
     copied = [copies(s) for s in samples]
     plain = [run_length(m.plain[:, 1:]) for m in marks]
     refined = [run_length(m.refined[:, 1:]) for m in marks]
@@ -166,8 +168,8 @@ def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> di
 
 
 def replay(accepted: Sequence[npt.NDArray[np.int64]], copied: Sequence[Bools]) -> dict[str, float]:
-    """Decode every sample with the accepted lengths at each anchor. The first token comes from the prompt's own pass;
-    then a forward at anchor q (whose next token is known) yields accepted[q] + 1 tokens."""
+    """Decode every sample with the accepted lengths at each anchor. The first token comes from the prompt's
+    own pass; then a forward at anchor q (whose next token is known) yields accepted[q] + 1 tokens."""
     tokens, cost = {"all": 0.0, "copied": 0.0, "new": 0.0}, {"all": 0.0, "copied": 0.0, "new": 0.0}
     for lengths, old in zip(accepted, copied, strict=True):
         at = 0  # anchor index: the column before answer token `at`, which is known
@@ -196,8 +198,8 @@ def copies(sample: Sample) -> Bools:
 
 
 def lookup(sample: Sample, most: int) -> npt.NDArray[np.int64]:
-    """Accepted lengths of prompt lookup: drafts are what followed the newest earlier occurrence of the last 3 (else 2,
-    else 1) tokens. Index a as in Marks: the token after the anchor is known."""
+    """Accepted lengths of prompt lookup: drafts are what followed the newest earlier occurrence of the last
+    3 (else 2, else 1) tokens. Index a as in Marks: the token after the anchor is known."""
     ids = np.concatenate((sample.prompt, sample.answer)).tolist()
     P, newest = len(sample.prompt), [dict[tuple[int, ...], int]() for _ in range(3)]
     lengths = np.zeros(len(sample.answer), np.int64)

@@ -1,8 +1,10 @@
-"""Who sees whom in a training pass: clean rows of several samples, draft blocks over them, length queries over them.
+"""Who sees whom in a training pass: clean rows of several samples, draft blocks over them, length queries
+over them.
 
-The three parts of a packed pass run one after the other, because clean tokens see no others: `CleanPass` keeps each
-layer's keys and values, `DraftPass` and `QueryPass` attend to them and to their own. The rules are those of
-`model.roles.visible`, per sample. On CUDA the masks are flex-attention block masks; elsewhere dense ones.
+The three parts of a packed pass run one after the other, because clean tokens see no others: `CleanPass`
+keeps each layer's keys and values, `DraftPass` and `QueryPass` attend to them and to their own. The rules
+are those of `model.roles.visible`, per sample. On CUDA the masks are flex-attention block masks; elsewhere
+dense ones.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def clean_rule(document_RT: torch.Tensor) -> Rule:
 
 
 def draft_rule(anchor_RN: torch.Tensor, begin_RN: torch.Tensor, size: int, clean: int) -> Rule:
-    """A draft token sees the clean tokens of its sample before its block, and its own block. Keys: clean, then draft."""
+    """A draft token sees the clean tokens of its sample before its block, and its own block. Keys: clean,
+    then draft."""
 
     def rule(row: torch.Tensor, head: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         block = q // size
@@ -88,21 +91,28 @@ def _flex() -> tuple[Any, Any]:
     return torch.compile(flex_attention, dynamic=False), torch.compile(create_block_mask, dynamic=False)
 
 
+def _apart(attend: Attend) -> Attend:
+    """Keep attention out of compiled layers: it is compiled by itself, once a mask shape, and
+    a layer's graph then does not depend on whose cache it reads."""
+    disabled: Attend = torch.compiler.disable(attend)  # type: ignore[no-untyped-call]  # untyped in torch
+    return disabled
+
+
 class CleanPass:
-    """`Attention` of the clean tokens; keeps keys and values. detach: cut them from the graph (frozen AR head)."""
+    """`Attention` of the clean tokens; keeps keys and values. detach: cut them from the graph (frozen AR
+    head)."""
 
     def __init__(self, masked: Masked, *, detach: bool) -> None:
         self.masked, self.detach = masked, detach
         self.cache: Cache = []
 
     def layer(self, index: int) -> Attend:
-        @torch.compiler.disable
         def attend(q_BHTK: torch.Tensor, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> torch.Tensor:
             kept = (k_BGTK.detach(), v_BGTK.detach()) if self.detach else (k_BGTK, v_BGTK)
             self.cache.append(kept)
             return self.masked(q_BHTK, k_BGTK, v_BGTK)
 
-        return attend
+        return _apart(attend)
 
 
 class OverClean:
@@ -114,9 +124,8 @@ class OverClean:
     def layer(self, index: int) -> Attend:
         clean_k, clean_v = self.cache[index]
 
-        @torch.compiler.disable
         def attend(q_BHTK: torch.Tensor, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> torch.Tensor:
             k, v = torch.cat((clean_k, k_BGTK), 2), torch.cat((clean_v, v_BGTK), 2)
             return self.masked(q_BHTK, k, v)
 
-        return attend
+        return _apart(attend)

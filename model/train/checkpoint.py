@@ -1,4 +1,5 @@
-"""Checkpoints of a run: written whole or not at all, so that a kill at any moment loses at most the steps since the last.
+"""Checkpoints of a run: written whole or not at all, so that a kill at any moment loses at most the steps
+since the last.
 
     RUN/checkpoints/step-0000500/state.pt      parameters (float32 masters), optimizer, position in the run
     RUN/checkpoints/step-0000500/heads/        the same heads as a heads folder, ready to use

@@ -2,8 +2,9 @@
 
     config = TrainConfig.read(Path("configs/qwen0.5b-heads.yaml"))
 
-Every key does something or is an error: an unknown key names the nearest known one, a value of the wrong type or out
-of range names the key and what is allowed, and a setting this trainer cannot honour is refused before any work.
+Every key does something or is an error: an unknown key names the nearest known one, a value of the wrong
+type or out of range names the key and what is allowed, and a setting this trainer cannot honour is refused
+before any work.
 """
 
 from __future__ import annotations
@@ -74,10 +75,11 @@ class SequentialConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """micro_batch_size: rows a forward; gradient_accumulation_steps: forwards a step. seconds: stop (and let the
-    learning rate end) after so much time instead of `max_steps`. decay_start: share of the run after which the rate
-    falls along a cosine to `final_learning_rate` times its top. row_tokens: clean tokens a row; draft_tokens: draft
-    tokens a row. device: auto, cpu or cuda. log_every, save_every: steps."""
+    """micro_batch_size: rows a forward; gradient_accumulation_steps: forwards a step. seconds: stop (and
+    let the learning rate end) after so much time instead of `max_steps`. decay_start: share of the run
+    after which the rate falls along a cosine to `final_learning_rate` times its top. row_tokens: clean
+    tokens a row; draft_tokens: draft tokens a row. device: auto, cpu or cuda. log_every, save_every:
+    steps."""
 
     micro_batch_size: int = 8
     gradient_accumulation_steps: int = 1
@@ -122,8 +124,9 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedDiffusionConfig:
-    """How the diffusion head is trained. Stage 1 learns from masked blocks, stage 2 adds edit corruption. stage steps
-    are shares of the run when the run is bounded by time. block_size: one size, or several drawn step by step."""
+    """How the diffusion head is trained. Stage 1 learns from masked blocks, stage 2 adds edit corruption.
+    stage steps are shares of the run when the run is bounded by time. block_size: one size, or several
+    drawn step by step."""
 
     two_stage_training: bool = True
     stage1_steps: int = 800
@@ -151,8 +154,8 @@ class SeedDiffusionConfig:
             )
         if self.on_policy_learning or self.verifier != "none":
             raise ConfigError(
-                f"{where}.on_policy_learning: rollouts judged by a verifier are not built yet; set it to false "
-                "and verifier to none"
+                f"{where}.on_policy_learning: rollouts judged by a verifier are not built yet; set it to "
+                "false and verifier to none"
             )
         if not self.block_wise_parallel:
             raise ConfigError(
@@ -168,10 +171,11 @@ class SeedDiffusionConfig:
 class ObjectivesConfig:
     """Weights of the loss terms, and the share of the draft blocks that each corruption gets.
 
-    draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn from
-    [infill_min, infill_max], in complementary pairs. edit: stage 2 only, at most edit_max of the tokens inserted,
-    deleted or substituted. kl: part of the target that is the base's own distribution, the rest being the token.
-    next_token: loss of the AR head, when it trains. scaffold: weight of tokens that lay out a program (def, class, if, return, ...) in the next-token loss."""
+    draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn
+    from [infill_min, infill_max], in complementary pairs. edit: stage 2 only, at most edit_max of the
+    tokens inserted, deleted or substituted. kl: part of the target that is the base's own distribution, the
+    rest being the token. next_token: loss of the AR head, when it trains. scaffold: weight of tokens that
+    lay out a program (def, class, if, return, ...) in the next-token loss."""
 
     draft: float = 0.7
     infill: float = 0.3
@@ -214,8 +218,9 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''. A head whose
-    section is left out: the AR head stays the base itself, the others train with their defaults."""
+    """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''. A
+    head whose section is left out: the AR head stays the base itself, the others train with their
+    defaults."""
 
     base: str = "qwen2.5-coder-0.5b"
     start: str = ""

@@ -3,8 +3,9 @@
     step = PackedForward(base, heads, config, device)
     terms = step(batch)          # Terms: total with gradient, each term for the log
 
-The clean part runs first, without gradients unless the AR head trains; its keys and values serve the other two, as
-the KV cache does in decoding, and its final states are the teacher's. Numbers per token: docs/training.md.
+The clean part runs first, without gradients unless the AR head trains; its keys and values serve the other
+two, as the KV cache does in decoding, and its final states are the teacher's. Numbers per token:
+docs/training.md.
 """
 
 from __future__ import annotations
@@ -28,27 +29,36 @@ from model.train.packing import Batch
 
 @dataclass(slots=True)
 class Terms:
-    """Loss terms of a pass; total carries the gradient. draft, refined: the plain and the sequential head's states
-    (their token loss, divergence from the base, share that is right); the rest by name."""
+    """Loss terms of a pass; total carries the gradient. draft, refined: the plain and the sequential head's
+    states (their token loss, divergence from the base, share that is right); the rest by name."""
 
     total: torch.Tensor
     log: dict[str, torch.Tensor]
 
 
 class Tensors:
-    """A Batch on a device, its fields under the same names."""
+    """Named tensors on a device. Made off the training thread: pinning and copying take time."""
 
-    def __init__(self, batch: Batch, device: torch.device) -> None:
-        for f in fields(batch):
-            value = getattr(batch, f.name)
-            if f.name != "refined_N":
-                value = torch.from_numpy(value)
-                if device.type == "cuda":
-                    value = value.pin_memory().to(device, non_blocking=True)
-            setattr(self, f.name, value)
+    def __init__(self, device: torch.device, **arrays: Any) -> None:
+        for name, array in arrays.items():
+            value = torch.from_numpy(array)
+            if device.type == "cuda":
+                value = value.pin_memory().to(device, non_blocking=True)
+            setattr(self, name, value)
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device) -> Tensors:
+        """The fields of a Batch, under the same names."""
+        arrays = {f.name: getattr(batch, f.name) for f in fields(batch)}
+        count = arrays.pop("refined_N")
+        made = cls(device, **arrays)
+        made.refined_N = count
+        return made
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
+
+    refined_N: int = 0  # noqa: N815 - shape suffix
 
 
 class PackedForward:
@@ -75,8 +85,7 @@ class PackedForward:
             for layer in base.layers:
                 layer.compile(dynamic=False)
 
-    def __call__(self, batch: Batch) -> Terms:
-        t = Tensors(batch, self.device)
+    def __call__(self, t: Tensors) -> Terms:
         clean_RTD, cache = self.clean(t)
         log: dict[str, torch.Tensor] = {}
         draft_RND = self.draft(t, cache)
@@ -119,19 +128,17 @@ class PackedForward:
         x = torch.where((ids == self.heads.mask_id)[..., None], self.heads.mask.to(x.dtype), x)
         return self._run(x, position, OverClean(masked, cache), whole(self.draft_head))
 
-    def query(self, t: Tensors, cache: Cache) -> tuple[torch.Tensor, torch.Tensor]:
-        """Final states of the length queries there are [Q, D], and which of the [R, L] slots they fill."""
+    def query(self, t: Tensors, cache: Cache) -> torch.Tensor:
+        """Final states [R, L, D] of the length queries; slots without a query (-1) hold nothing of use."""
         R, L = t.query_RL.shape
         T = t.ids_RT.shape[1]
-        real_RL = t.query_RL >= 0
         column = t.query_RL.clamp_min(0)
         position = t.position_RT.gather(1, column)
         masked = Masked(query_rule(column, column - position, T), R, L, T + L, self.device, flex=False)
         x = self.base.embed(t.ids_RT.gather(1, column))
         # A handful of tokens: compiling their shapes costs more than it saves.
         with torch.compiler.set_stance("force_eager"):
-            states = self._run(x, position, OverClean(masked, cache), whole(self.length_head))
-        return states[real_RL], real_RL
+            return self._run(x, position, OverClean(masked, cache), whole(self.length_head))
 
     def refine(self, draft_KBD: torch.Tensor, tokens_KB: torch.Tensor) -> torch.Tensor:
         """The sequential head over blocks whose tokens are known."""
@@ -193,9 +200,11 @@ class PackedForward:
 
     def _length_term(self, t: Tensors, cache: Cache) -> torch.Tensor:
         assert self.heads.length is not None
-        states_QD, real_RL = self.query(t, cache)
-        loss_Q = length.loss(self.heads.length(states_QD), t.bucket_RL[real_RL], t.open_RL[real_RL])
-        return loss_Q.mean()
+        logits_RLC = self.heads.length(self.query(t, cache))
+        real_RL = t.query_RL >= 0
+        loss_RL = length.loss(logits_RLC, t.bucket_RL, t.open_RL) * real_RL
+        mean: torch.Tensor = loss_RL.sum() / real_RL.sum().clamp_min(1)
+        return mean
 
     def _run(self, x: torch.Tensor, position: torch.Tensor, attention: Any, route: Route) -> torch.Tensor:
         if not (self.config.training.gradient_checkpointing and torch.is_grad_enabled()):

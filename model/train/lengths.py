@@ -1,15 +1,15 @@
-"""How well the length head knows the answer's length, against the trivial predictor (the median of the answers)."""
+"""How well the length head knows the answer's length, against the trivial predictor (the median of the
+answers)."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
 from model.data.samples import Samples
-from model.train.forward import PackedForward
+from model.train.forward import PackedForward, Tensors
 from model.train.objectives import length
 from model.train.packing import lay_out, pack
 
@@ -19,8 +19,8 @@ CANVAS = 0.8  # quantile that decoders take as the canvas
 
 @torch.no_grad()
 def length_figures(forward: PackedForward, samples: Samples) -> dict[str, Any]:
-    """Over finished answers: median relative error of the predicted median, the same for the trivial predictor, and the
-    share of canvases (80 % quantile) that would have had to grow."""
+    """Over finished answers: median relative error of the predicted median, the same for the trivial
+    predictor, and the share of canvases (80 % quantile) that would have had to grow."""
     head = forward.heads.length
     finished = [s for s in samples if s.finished and len(s.prompt) + len(s.answer) <= ROW_TOKENS]
     if head is None or not finished:
@@ -35,10 +35,9 @@ def length_figures(forward: PackedForward, samples: Samples) -> dict[str, Any]:
         ids, position, document, _ = lay_out(members, ROW_TOKENS, 0)
         query, _, _ = length.queries(members, head.edges, ROW_TOKENS)
         arrays = {"ids_RT": ids, "position_RT": position, "document_RT": document, "query_RL": query}
-        t = SimpleNamespace(**{n: torch.from_numpy(a).to(forward.device) for n, a in arrays.items()})
+        t = Tensors(forward.device, **arrays)
         _, cache = forward.clean(t)
-        states, _ = forward.query(t, cache)
-        logits = head(states).float().cpu()
+        logits = head(forward.query(t, cache))[t.query_RL >= 0].float().cpu()
         middle += [head.quantile(row, 0.5) for row in logits]
         canvas += [head.quantile(row, CANVAS) for row in logits]
         actual += [len(s.answer) for row in members for s in row]

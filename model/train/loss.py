@@ -2,14 +2,16 @@
 
     result = blended_loss(h_SD, weight_VD, target_S, weight_S, teacher_SD, kl=0.5)
 
-States are taken in chunks; each chunk's logits live only while its loss and its gradient with respect to the states
-are computed, in the forward pass (the output matrix is frozen, so nothing else is needed later). The target of a state is
-(1 - kl) * its token + kl * the distribution the teacher's state gives at the same place. An optional certainty term
-adds the entropy of states that are right already (dParallel, arXiv 2509.26488).
+States are taken in chunks; each chunk's logits live only while its loss and its gradient with respect to
+the states are computed, in the forward pass (the output matrix is frozen, so nothing else is needed later).
+The target of a state is (1 - kl) * its token + kl * the distribution the teacher's state gives at the same
+place. An optional certainty term adds the entropy of states that are right already (dParallel, arXiv
+2509.26488).
 """
 
 from __future__ import annotations
 
+# ruff: noqa: N815 - shape suffixes carry capitals, in fields as in variables
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,10 +46,10 @@ def blended_loss(
     compiled: bool = False,
     chunk: int = CHUNK,
 ) -> Loss:
-    """States [S, D] against the output matrix [V, D]. weight_S: of each state, 0 to leave it out (its target may then
-    be anything in range); certain_S: weight of its entropy where it is right."""
+    """States [S, D] against the output matrix [V, D]. weight_S: of each state, 0 to leave it out (its
+    target may then be anything in range); certain_S: weight of its entropy where it is right."""
     kl = kl if teacher_SD is not None else 0.0
-    total = weight_S.sum().clamp_min(1e-6)
+    mass = weight_S.sum().clamp_min(1e-6)
     certain_S = torch.zeros_like(weight_S) if certain_S is None else certain_S
     states = len(h_SD)
     if compiled and (short := -states % chunk):
@@ -57,9 +59,10 @@ def blended_loss(
         )
         teacher_SD = None if teacher_SD is None else _longer(teacher_SD, short)
     *sums, correct_S = _Blended.apply(  # type: ignore[no-untyped-call]  # autograd functions are untyped
-        h_SD, weight_VD, target_S, weight_S / total, certain_S / total, teacher_SD, kl, compiled, chunk
+        h_SD, weight_VD, target_S, weight_S / mass, certain_S / mass, teacher_SD, kl, compiled, chunk
     )
-    return Loss(*sums, correct_S[:states])
+    total, token, divergence, entropy = sums
+    return Loss(total, token, divergence, entropy, correct_S[:states])
 
 
 def _longer(x: torch.Tensor, by: int) -> torch.Tensor:
@@ -111,7 +114,8 @@ def _chunk_terms(
     certain_C: torch.Tensor,
     kl: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(gradient on the logits, [total, token, kl, entropy] sums, right or not) of one chunk, in float32 inside."""
+    """(gradient on the logits, [total, token, kl, entropy] sums, right or not) of one chunk, in float32
+    inside."""
     logits = s_CV.float()
     log_p = logits - logits.logsumexp(-1, keepdim=True)
     p = log_p.exp()

@@ -1,16 +1,18 @@
 """Rows of clean tokens and the draft blocks that hang off them: what one forward pass trains on.
 
     batches = Batches(samples, config, tokenizer facts)
-    batch = batches.at(step, micro)              # numpy; the same arguments give the same batch, on any machine
+    batch = batches.at(step, micro)              # numpy; the same arguments give the same batch, on any
+    machine
 
-A row holds whole samples one after the other (positions restart at each). A draft block is anchored at a clean token p
-of an answer: its inputs are the token at p, visible, and B - 1 more that an objective masks or edits; its states
-predict the tokens at p + 1 .. p + B. All randomness comes from (seed, step, micro), so a resumed run sees what an
-unbroken one would have seen.
+A row holds whole samples one after the other (positions restart at each). A draft block is anchored at a
+clean token p of an answer: its inputs are the token at p, visible, and B - 1 more that an objective masks
+or edits; its states predict the tokens at p + 1 .. p + B. All randomness comes from (seed, step, micro), so
+a resumed run sees what an unbroken one would have seen.
 """
 
 from __future__ import annotations
 
+# ruff: noqa: N815 - shape suffixes carry capitals, in fields as in variables
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,12 +38,13 @@ NO_TARGET = -1
 class Batch:
     """One forward pass. R rows, T clean tokens, N blocks of B tokens, L length queries a row.
 
-    ids_RT, position_RT, document_RT (-1: padding). anchor_RN: column of each block's visible token; begin_RN: first
-    column of its document. draft_ids_RNB: block inputs; truth_RNB: the same without corruption; target_RNB: token each
-    state predicts, NO_TARGET where there is none. weight_RNB: of the token loss; certain_RNB: of the certainty loss.
-    refined_N: the blocks that also train the sequential head. next_weight_RT: weight of the next-token loss at each
-    clean state. query_RL: column of the last prompt token of each document (-1: none); bucket_RL: its answer's length
-    bucket; open_RL: the answer is at least that long (cut by a limit).
+    ids_RT, position_RT, document_RT (-1: padding). anchor_RN: column of each block's visible token;
+    begin_RN: first column of its document. draft_ids_RNB: block inputs; truth_RNB: the same without
+    corruption; target_RNB: token each state predicts, NO_TARGET where there is none. weight_RNB: of the
+    token loss; certain_RNB: of the certainty loss. refined_N: the blocks that also train the sequential
+    head. next_weight_RT: weight of the next-token loss at each clean state. query_RL: column of the last
+    prompt token of each document (-1: none); bucket_RL: its answer's length bucket; open_RL: the answer is
+    at least that long (cut by a limit).
     """
 
     ids_RT: Ints
@@ -91,8 +94,9 @@ def pack(lengths: list[int], order: Ints, room: int) -> list[Row]:
 class Batches:
     """Deterministic batches over `samples`.
 
-    Samples longer than a row are cut at its end; those with fewer than 2 answer tokens are dropped. Raises DataError
-    when none is left. `mask_id` fills masked inputs; `scaffold_ids` are tokens with extra weight in the next-token loss.
+    Samples longer than a row are cut at its end; those with fewer than 2 answer tokens are dropped. Raises
+    DataError when none is left. `mask_id` fills masked inputs; `scaffold_ids` are tokens with extra weight
+    in the next-token loss.
     """
 
     def __init__(
@@ -106,8 +110,9 @@ class Batches:
         self.samples: list[Sample] = [s for s in samples if len(s.answer) >= 2 and len(s.prompt) <= room - 2]
         if not self.samples:
             raise DataError(
-                f"no usable sample among {len(samples)}: each needs a prompt shorter than training.row_tokens ({room}) "
-                "and an answer of 2 tokens or more; answer prompts with `model data answer`"
+                f"no usable sample among {len(samples)}: each needs a prompt shorter than "
+                f"training.row_tokens ({room}) and an answer of 2 tokens or more; "
+                "answer prompts with `model data answer`"
             )
         self.dropped = len(samples) - len(self.samples)
         self._lengths = [min(room, len(s.prompt) + len(s.answer)) for s in self.samples]
@@ -121,7 +126,7 @@ class Batches:
             rng = np.random.default_rng([self.config.training.seed, 1, epoch])
             order = rng.permutation(len(self.samples))
             rows = pack(self._lengths, order, self.config.training.row_tokens)
-            rng.shuffle(rows)  # type: ignore[arg-type]  # a list of objects is shuffled in place
+            rng.shuffle(rows)
             self._packed[epoch] = rows
             self._packed.pop(epoch - 2, None)
             if epoch + 1 == len(self._starts):
@@ -193,8 +198,8 @@ class Batches:
         answer_RT: npt.NDArray[np.bool_],
         ends_RT: Ints,
     ) -> tuple[Ints, Ints]:
-        """Columns that predict an answer token, drawn evenly; each kind of block sorted by column, which keeps the
-        attention mask's tiles sparse. Pairs of complementary blocks share an anchor."""
+        """Columns that predict an answer token, drawn evenly; each kind of block sorted by column, which
+        keeps the attention mask's tiles sparse. Pairs of complementary blocks share an anchor."""
         R, T = answer_RT.shape
         able_RT = np.zeros_like(answer_RT)
         able_RT[:, :-1] = answer_RT[:, 1:] & (np.arange(T - 1) + 1 < ends_RT[:, :-1])

@@ -8,7 +8,8 @@ from model.train.config import TrainingConfig
 
 
 def learning_rate(training: TrainingConfig, step: int, progress: float) -> float:
-    """Rate of a step (from 0) at `progress` in [0, 1] of the run (steps done, or time when the run is timed)."""
+    """Rate of a step (from 0) at `progress` in [0, 1] of the run (steps done, or time when the run is
+    timed)."""
     warm = min(1.0, (step + 1) / training.warmup_steps) if training.warmup_steps else 1.0
     rest = training.final_learning_rate
     if progress <= training.decay_start or training.decay_start == 1:

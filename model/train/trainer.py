@@ -1,11 +1,12 @@
-"""The training loop: `train(config, run)` makes or resumes a run in a folder and leaves its heads in RUN/heads.
+"""The training loop: `train(config, run)` makes or resumes a run in a folder and leaves its heads in
+RUN/heads.
 
     RUN/config.json   what was asked      RUN/log.jsonl     one record every `log_every` steps
     RUN/checkpoints/  see model.train.checkpoint            RUN/heads/  the result
 
-Batches and noise depend on (seed, step) alone, so a run that is killed and resumed has the loss curve of one that was
-not (bit for bit on the CPU; a timed run follows the clock instead). Base weights are frozen; adapters are float32
-masters that the forward pass casts to the compute dtype.
+Batches and noise depend on (seed, step) alone, so a run that is killed and resumed has the loss curve of
+one that was not (bit for bit on the CPU; a timed run follows the clock instead). Base weights are frozen;
+adapters are float32 masters that the forward pass casts to the compute dtype.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from model.heads import HeadSet
 from model.tokenizer import Tokenizer
 from model.train import checkpoint
 from model.train.config import ConfigError, TrainConfig
-from model.train.forward import PackedForward, Terms
+from model.train.forward import PackedForward, Tensors, Terms
 from model.train.objectives.next_token import scaffold_ids
 from model.train.packing import Batches
 from model.train.schedule import learning_rate
@@ -87,7 +88,7 @@ class Trainer:
             theirs = loaded.meta.get("tokenizer", "")
             if theirs and theirs != self.tokenizer.sha256:
                 raise DataError(
-                    f"{path} was tokenized for another base; run `model data encode` with base {self.config.base}"
+                    f"{path} was tokenized for another base; encode it with base {self.config.base}"
                 )
             items += loaded.items
         return Samples(items)
@@ -137,7 +138,7 @@ class Trainer:
         wanted = json.dumps(_identity(self.config), sort_keys=True)
         if state["identity"] != wanted:
             raise checkpoint.CheckpointError(
-                f"{path} was made with another configuration; resume with the one in {self.run / 'config.json'} "
+                f"{path} was made with another configuration; resume with {self.run / 'config.json'} "
                 "or give this run a folder of its own"
             )
         with torch.no_grad():
@@ -151,7 +152,8 @@ class Trainer:
         return True
 
     def fit(self) -> None:
-        """Run to the end. Raises NumericsError on a loss that is no number; the last good checkpoint stays."""
+        """Run to the end. Raises NumericsError on a loss that is no number; the last good checkpoint
+        stays."""
         self.run.mkdir(parents=True, exist_ok=True)
         (self.run / "config.json").write_text(json.dumps(self.config.as_dict(), indent=1) + "\n")
         with (self.run / "log.jsonl").open("a", encoding="utf-8") as log, ThreadPoolExecutor(1) as builder:
@@ -184,11 +186,12 @@ class Trainer:
     def stage2(self) -> bool:
         return self.progress >= self.config.seed_diffusion.stage1_share
 
-    def _build(self, step: int, stage2: bool) -> tuple[list[Any], bool]:
+    def _build(self, step: int, stage2: bool) -> tuple[list[Tensors], bool]:
         count = self.config.training.gradient_accumulation_steps
-        return [self.batches.at(step, micro, edits=stage2) for micro in range(count)], stage2
+        batches = [self.batches.at(step, micro, edits=stage2) for micro in range(count)]
+        return [Tensors.of(batch, self.device) for batch in batches], stage2
 
-    def _update(self, batches: list[Any]) -> tuple[Terms, torch.Tensor]:
+    def _update(self, batches: list[Tensors]) -> tuple[Terms, torch.Tensor]:
         training = self.config.training
         rate = learning_rate(training, self.step, self.progress)
         for group in self.optimizer.param_groups:
@@ -254,15 +257,15 @@ class Meter:
         self._steps = self._draft = self._clean = 0
         self._since = time.monotonic()
 
-    def count(self, batches: list[Any], terms: Terms, norm: torch.Tensor) -> None:
+    def count(self, batches: list[Tensors], terms: Terms, norm: torch.Tensor) -> None:
         if self._last is not None:
             self._require_finite(self._last)
         self._last = terms.log["loss"] + norm * 0
         for name, value in {**terms.log, "grad_norm": norm}.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._steps += 1
-        self._draft += sum(batch.draft_ids_RNB.size for batch in batches)
-        self._clean += sum(batch.ids_RT.size for batch in batches)
+        self._draft += sum(batch.draft_ids_RNB.numel() for batch in batches)
+        self._clean += sum(batch.ids_RT.numel() for batch in batches)
 
     def check(self) -> None:
         """Raises NumericsError when the newest loss or gradient is no number."""
@@ -303,8 +306,8 @@ class Meter:
             last = checkpoint.latest(self.trainer.run)
             kept = f"{last} is the last good checkpoint" if last else "no checkpoint was written yet"
             raise NumericsError(
-                f"the loss is no number at step {self.trainer.step}; stopped, {kept}. Lower training.learning_rate "
-                "or training.clip and resume"
+                f"the loss is no number at step {self.trainer.step}; stopped, {kept}. Lower "
+                "training.learning_rate or training.clip and resume"
             )
 
 
@@ -340,8 +343,8 @@ def _out_of_memory(config: TrainConfig, device: torch.device) -> str:
     rows = training.micro_batch_size
     if rows > 1:
         advice = (
-            f"lower training.micro_batch_size from {rows} to {rows // 2} and raise gradient_accumulation_steps "
-            f"from {training.gradient_accumulation_steps} to {2 * training.gradient_accumulation_steps}"
+            f"lower training.micro_batch_size from {rows} to {rows // 2} and raise "
+            f"gradient_accumulation_steps to {2 * training.gradient_accumulation_steps}"
         )
     elif not training.gradient_checkpointing:
         advice = "set training.gradient_checkpointing to true"

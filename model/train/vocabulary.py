@@ -1,4 +1,5 @@
-"""The draft vocabulary: the tokens a drafter may propose. A fifth of the rows covers nearly all of the text."""
+"""The draft vocabulary: the tokens a drafter may propose. A fifth of the rows covers nearly all of the
+text."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ class Mixture:
 
     @classmethod
     def of(cls, config: ObjectivesConfig, blocks: int, *, edits: bool) -> Mixture:
-        """Split `blocks` by the configured shares; infill gets an even number when its blocks come in pairs."""
+        """Split `blocks` by the configured shares; infill gets an even number when its blocks come in
+        pairs."""
         edit_share = config.edit if edits else 0.0
         total = config.draft + config.infill
         edit_count = round(blocks * edit_share)
@@ -43,7 +44,8 @@ class Mixture:
     def corrupt(
         self, truth_RNB: Any, inside_RNB: Any, ids_RT: Any, mask_id: int, rng: np.random.Generator
     ) -> tuple[Any, Any, Any]:
-        """(inputs, token weight, certainty weight), each [R, N, B]. Certainty is asked of masked blocks only."""
+        """(inputs, token weight, certainty weight), each [R, N, B]. Certainty is asked of masked blocks
+        only."""
         R, N, B = truth_RNB.shape
         config = self.config
         inputs = np.empty_like(truth_RNB)

@@ -1,5 +1,5 @@
-"""All-masked blocks: what a drafter sees. Later predictions weigh less, exp(-j / decay), because they only count when
-all before them were right (DFlash, arXiv 2602, uses the same form with a shorter decay)."""
+"""All-masked blocks: what a drafter sees. Later predictions weigh less, exp(-j / decay), because they only
+count when all before them were right (DFlash, arXiv 2602, uses the same form with a shorter decay)."""
 
 from __future__ import annotations
 

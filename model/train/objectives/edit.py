@@ -1,6 +1,6 @@
-"""Edit corruption: visible tokens that may be wrong. Up to `most` of a block's tokens are inserted, deleted or
-substituted and every state still has to predict the original (Seed Diffusion, arXiv 2508.02193: at most 10 %, no
-carry-over of visible tokens)."""
+"""Edit corruption: visible tokens that may be wrong. Up to `most` of a block's tokens are inserted, deleted
+or substituted and every state still has to predict the original (Seed Diffusion, arXiv 2508.02193: at most
+10 %, no carry-over of visible tokens)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 def corrupt(
     truth_KB: Any, inside_KB: Any, words: Any, mask_id: int, most: float, rng: np.random.Generator
 ) -> tuple[Any, Any]:
-    """Inputs and weights. `words`: ids from which inserted and substituted tokens are drawn, as they occur there.
-    The first token of a block and its length stay."""
+    """Inputs and weights. `words`: ids from which inserted and substituted tokens are drawn, as they occur
+    there. The first token of a block and its length stay."""
     K, B = truth_KB.shape
     inputs_KB = truth_KB.copy()
     for k in range(K):

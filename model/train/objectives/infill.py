@@ -1,8 +1,8 @@
 """Masked infill at a ratio drawn for each block, in complementary pairs.
 
-The second block of a pair masks what the first one shows, so that every token is a target once (Fast-dLLM v2, arXiv
-2509.26328). The token shift is kept: the state before a masked token carries its loss, and the last state of a block,
-whose token lies outside, always does.
+The second block of a pair masks what the first one shows, so that every token is a target once (Fast-dLLM
+v2, arXiv 2509.26328). The token shift is kept: the state before a masked token carries its loss, and the
+last state of a block, whose token lies outside, always does.
 """
 
 from __future__ import annotations

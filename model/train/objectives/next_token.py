@@ -1,4 +1,5 @@
-"""Next-token loss of the AR head over answer tokens; tokens that lay out a program weigh more (`scaffold`)."""
+"""Next-token loss of the AR head over answer tokens; tokens that lay out a program weigh more
+(`scaffold`)."""
 
 from __future__ import annotations
 

@@ -41,11 +41,11 @@ def test_equals_one_forward_under_the_rules_of_roles(
     trainer = Trainer(config, tmp_path)  # type: ignore[arg-type]  # pytest's tmp_path is a Path
     randomise(trainer)
     batch = trainer.batches.at(0)
-    t, forward, base = Tensors(batch, torch.device("cpu")), trainer.forward, trainer.base
+    t, forward, base = Tensors.of(batch, torch.device("cpu")), trainer.forward, trainer.base
     with torch.no_grad():
         clean_RTD, cache = forward.clean(t)
         draft_RND = forward.draft(t, cache)
-        query_QD, real_RL = forward.query(t, cache)
+        query_RLD = forward.query(t, cache)
     N, B = batch.draft_ids_RNB.shape[1:]
     found = 0
     for r in range(len(batch.ids_RT)):
@@ -75,8 +75,7 @@ def test_equals_one_forward_under_the_rules_of_roles(
             torch.testing.assert_close(clean_RTD[r, columns], h[:size], atol=1e-4, rtol=1e-4)
             mine = draft_RND[r].view(N, B, -1)[blocks].flatten(0, 1)
             torch.testing.assert_close(mine, h[size : size + count], atol=1e-4, rtol=1e-4)
-            query = int(real_RL[:r].sum()) + document
-            torch.testing.assert_close(query_QD[query], h[-1], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(query_RLD[r, document], h[-1], atol=1e-4, rtol=1e-4)
             found += count
     assert found == batch.draft_ids_RNB.size
 
@@ -95,7 +94,7 @@ def test_a_draft_state_does_not_see_its_target(
     with torch.no_grad():
         states = []
         for each in (batch, changed):
-            t = Tensors(each, torch.device("cpu"))
+            t = Tensors.of(each, torch.device("cpu"))
             states.append(trainer.forward.draft(t, trainer.forward.clean(t)[1]))
     B = batch.draft_ids_RNB.shape[2]
     assert torch.equal(states[0][0, :B], states[1][0, :B])
@@ -104,7 +103,7 @@ def test_a_draft_state_does_not_see_its_target(
 
 def test_frozen_parts_get_no_gradient(make_config: Callable[..., TrainConfig], tmp_path: object) -> None:
     trainer = Trainer(make_config(), tmp_path)  # type: ignore[arg-type]  # pytest's tmp_path is a Path
-    trainer.forward(trainer.batches.at(0)).total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    trainer.forward(Tensors.of(trainer.batches.at(0), trainer.device)).total.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert all(p.grad is None for p in trainer.base.parameters() if not p.requires_grad)
     assert all(p.grad is not None for p in trainer.parameters.values())
 
@@ -115,7 +114,7 @@ def test_gradient_checkpointing_changes_nothing(
     losses = []
     for flag in (False, True):
         trainer = Trainer(make_config(training={"gradient_checkpointing": flag}), tmp_path)  # type: ignore[arg-type]  # a Path
-        terms = trainer.forward(trainer.batches.at(0))
+        terms = trainer.forward(Tensors.of(trainer.batches.at(0), trainer.device))
         terms.total.backward()  # type: ignore[no-untyped-call]  # torch's own
         grads = [p.grad.clone() for p in trainer.parameters.values() if p.grad is not None]
         losses.append((terms.total.detach(), grads))

@@ -23,7 +23,8 @@ from model.train.config import TrainConfig
 from model.train.trainer import Trainer
 
 Make = Callable[..., TrainConfig]
-# Losses of steps 1 .. 12 of `make_config()` on the CPU in float32: a change here is a change of the training itself.
+# Losses of steps 1 .. 12 of `make_config()` on the CPU in float32: a change here is a change of the
+# training itself.
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 
 
@@ -105,7 +106,7 @@ def test_full_disk_keeps_the_last_checkpoint(
 
     monkeypatch.setattr(torch, "save", full)
     trainer.step = 8
-    with pytest.raises(checkpoint.CheckpointError, match="disk is full.*step-0000004 is intact"):
+    with pytest.raises(checkpoint.CheckpointError, match=r"disk is full.*step-0000004 is intact"):
         trainer.save()
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000004"]
 
