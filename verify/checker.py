@@ -279,6 +279,12 @@ class Checker:
             status, reply["out"], reply["err"], code, detail, _since(start), cpu_ms, reply["rss_kb"]
         )
 
+    def break_servers(self) -> None:
+        """Kill the servers' processes without telling them, so that tests can see them heal."""
+        with self._lock:
+            for server in self._all:
+                server.kill_process()
+
     def _borrow(self) -> ForkServer:
         self._free.acquire()
         with self._lock:

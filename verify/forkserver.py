@@ -209,6 +209,11 @@ class ForkServer:
         """Host process id of the sandbox, for tests that kill it."""
         return self._started.process.pid if self._started else None
 
+    def kill_process(self) -> None:
+        """Kill the sandbox's process and leave our end as it is, as a crash would. For tests."""
+        if self._started is not None:
+            self._started.process.kill()
+
     def _send(self, data: bytes, deadline: float) -> None:
         assert self._started is not None
         assert self._started.process.stdin is not None
