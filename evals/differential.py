@@ -5,6 +5,7 @@ tests).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import verify.codec
@@ -14,94 +15,106 @@ from evals.oracles import accepts
 from evals.runner import InputRun, InputRunner, Inputs
 from verify.verdict import Status
 
-# Values of a wrong solution are compared one by one; this many show that it is wrong.
-MAX_COMPARED = 512
+# Of each group, this many differing outputs are compared first. If one of them is wrong the group has failed,
+# and the others are not worth two more calls each; if all are right (floats, sets), the rest is compared as
+# well.
+FIRST_COMPARED = 4
+MAX_COMPARED = 4096
+DIFFERS = "differs from the reference"
 
 
-def judge_outputs(
-    task_id: str,
-    dataset: str,
-    solution: str,
-    reference: str,
-    inputs: Inputs,
-    split: int,
-    atol: float,
-    runner: InputRunner,
-    store: ExpectedStore,
-) -> Scored:
-    """Outcomes for inputs [0, split) as `base` and [split, end) as `plus`."""
-    expected = store.get(task_id, inputs, reference, runner)
-    run = runner.run(solution, inputs, slow=expected.slow)
+@dataclass(frozen=True, slots=True)
+class OutputTask:
+    """A reference and the inputs to compare on: [0, split) are the base tests, the rest the plus tests."""
+
+    id: str
+    dataset: str
+    reference: str
+    inputs: Inputs
+    split: int
+    atol: float
+
+    @property
+    def groups(self) -> tuple[range, range]:
+        return range(self.split), range(self.split, len(self.inputs))
+
+
+def judge_outputs(task: OutputTask, solution: str, runner: InputRunner, store: ExpectedStore) -> Scored:
+    """Outcomes of base and plus tests. Raises DataError when the reference fails on its own inputs."""
+    expected = store.get(task.id, task.inputs, task.reference, runner)
+    run = runner.run(solution, task.inputs, slow=expected.slow)
     if run.infra:
-        outcome = Outcome(run.status, 0, len(inputs), (), run.detail)
-        return Scored(outcome, outcome)
+        return _same(task, run.status, run.detail)
     if not run.loaded:
-        status = _why_not_loaded(run)
-        detail = run.detail or "the code did not load"
-        return Scored(
-            Outcome(status, 0, split, (), detail), Outcome(status, 0, len(inputs) - split, (), detail)
-        )
-    flags: list[bool | None] = [None] * len(inputs)
-    doubtful = []
+        return _same(task, _why_not_loaded(run), run.detail or "the code did not load")
+    flags: list[bool | None] = [None] * len(task.inputs)
+    problems: dict[int, str] = {}
+    doubtful: list[int] = []
     for index, line in enumerate(run.lines):
         if line == expected.digests[index] and line != "?":
             flags[index] = True
         elif line[:1] in "!T":
-            flags[index] = False
+            flags[index], problems[index] = False, line
         else:
             doubtful.append(index)
-    problems = {i: run.lines[i] for i, flag in enumerate(flags) if flag is False}
-    problems |= _compare_values(
-        dataset, solution, reference, inputs, doubtful, atol, runner, flags, expected.slow
-    )
-    groups = (range(split), range(split, len(inputs)))
-    base, plus = (_outcome(run, flags, problems, group) for group in groups)
+    left = [[i for i in doubtful if i in group] for group in task.groups]
+    first = [i for group in left for i in group[:FIRST_COMPARED]]
+    rest: list[int] = []
+    for asked in (first, rest):
+        found = _compare(task, solution, asked, runner, expected.slow)
+        if isinstance(found, InputRun):
+            return _same(task, found.status, found.detail)
+        for index, problem in found.items():
+            flags[index] = not problem
+            if problem:
+                problems[index] = problem
+        if asked is first:
+            for group in left:
+                wrong = any(i in problems for i in group[:FIRST_COMPARED])
+                rest += [] if wrong else group[FIRST_COMPARED:MAX_COMPARED]
+    base, plus = (_outcome(run, flags, problems, group) for group in task.groups)
     return Scored(base, plus)
 
 
-def _compare_values(
-    dataset: str,
-    solution: str,
-    reference: str,
-    inputs: Inputs,
-    doubtful: Sequence[int],
-    atol: float,
-    runner: InputRunner,
-    flags: list[bool | None],
-    slow: dict[int, float],
-) -> dict[int, str]:
-    """Settle inputs whose digests differ: floats, sets, special oracles, or simply wrong. Fills `flags` in
-    place.
-    """
-    problems: dict[int, str] = {}
-    asked = list(doubtful[:MAX_COMPARED])
-    for index in doubtful[MAX_COMPARED:]:
-        flags[index] = False
-        problems[index] = "differs from the reference"
+def _same(task: OutputTask, status: Status, detail: str) -> Scored:
+    """One outcome for all tests: nothing ran, or it is not the candidate's fault that it did not."""
+    base, plus = (Outcome(status, 0, len(group), (), detail) for group in task.groups)
+    return Scored(base, plus)
+
+
+def _compare(
+    task: OutputTask, solution: str, asked: list[int], runner: InputRunner, slow: dict[int, float]
+) -> dict[int, str] | InputRun:
+    """What is wrong with each asked output, '' where it is right; or the run that failed for our own reasons."""
     if not asked:
-        return problems
-    theirs = runner.run(solution, inputs, wanted=asked, full=True, slow=slow)
-    ours = runner.run(reference, inputs, wanted=asked, full=True, slow=slow)
-    for position, index in enumerate(asked):
-        got = theirs.lines[position] if position < len(theirs.lines) else ""
-        want = ours.lines[position] if position < len(ours.lines) else ""
-        ok = False
-        problem = "differs from the reference"
-        if got.startswith("=") and want.startswith("="):
-            try:
-                value, right = _decode(got), _decode(want)
-            except (ValueError, TypeError):
-                problem = "returned something that cannot be decoded"
-            else:
-                ok = accepts(dataset, inputs.entry, atol, list(inputs.args[index]), value, right)
-                if not ok:
-                    problem = f"returned {_short(value)}, not {_short(right)}"
-        elif got.startswith(("!", "T", "~")):
-            problem = got
-        flags[index] = ok
-        if not ok:
-            problems[index] = problem
-    return problems
+        return {}
+    theirs = runner.run(solution, task.inputs, wanted=asked, full=True, slow=slow)
+    ours = runner.run(task.reference, task.inputs, wanted=asked, full=True, slow=slow)
+    for run in (theirs, ours):
+        if run.infra:
+            return run
+    return {
+        index: _problem(task, index, _line(theirs, position), _line(ours, position))
+        for position, index in enumerate(asked)
+    }
+
+
+def _line(run: InputRun, position: int) -> str:
+    return run.lines[position] if position < len(run.lines) else ""
+
+
+def _problem(task: OutputTask, index: int, got: str, want: str) -> str:
+    if got.startswith(("!", "T", "~")):
+        return got
+    if not (got.startswith("=") and want.startswith("=")):
+        return DIFFERS
+    try:
+        value, right = _decode(got), _decode(want)
+    except (ValueError, TypeError):
+        return "returned something that cannot be decoded"
+    if accepts(task.dataset, task.inputs.entry, task.atol, list(task.inputs.args[index]), value, right):
+        return ""
+    return f"returned {_short(value)}, not {_short(right)}"
 
 
 def _decode(line: str) -> Any:

@@ -171,8 +171,9 @@ class _Run:
 def judge_twice(benchmark: Benchmark, task: Task, solution: str, judge: Judge) -> tuple[Scored, bool]:
     """The verdict and whether it is flaky: one that may depend on the machine's load is checked once more."""
     scored = benchmark.score(task, solution, judge)
-    groups = [g for g in (scored.base, scored.plus) if g is not None]
-    if all(g.status in DETERMINISTIC for g in groups):
+    settled = scored.base.status in DETERMINISTIC
+    # Plus counts only together with base: after a sure failure of base it cannot change anything.
+    if settled and (not scored.base.ok or scored.plus is None or scored.plus.status in DETERMINISTIC):
         return scored, False
     again = benchmark.score(task, solution, judge)
     return again, (again.ok != scored.ok and not scored.infra)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evals.benchmark import Benchmark, Scored, Task
 from evals.datasets import Dataset, content_hash, find, read
-from evals.differential import judge_outputs
+from evals.differential import OutputTask, judge_outputs
 from evals.errors import DataError
 from evals.expected import ExpectedStore
 from evals.extract import extract
@@ -89,17 +89,10 @@ class EvalPlusBenchmark(Benchmark):
 
     def score(self, task: Task, solution: str, judge: Judge) -> Scored:
         data = task.data
-        scored = judge_outputs(
-            task.id,
-            self.dataset,
-            solution,
-            task.reference,
-            data["inputs"],
-            data["split"],
-            data["atol"],
-            InputRunner(judge),
-            self._store,
+        outputs = OutputTask(
+            task.id, self.dataset, task.reference, data["inputs"], data["split"], data["atol"]
         )
+        scored = judge_outputs(outputs, solution, InputRunner(judge), self._store)
         return scored if self.plus else Scored(scored.base)
 
 

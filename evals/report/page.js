@@ -44,6 +44,8 @@ function figures() {
   add(number(summary.n_samples), "samples judged", `${number(summary.n_tasks)} tasks`);
   if (summary.tokens) {
     add(summary.tpf.toFixed(2), "tokens per forward", `${number(summary.tokens)} / ${number(summary.forwards)}`);
+  }
+  if (summary.speed.generate_s) {
     add(summary.tok_s.toFixed(1), "tokens/s", `median ${summary.speed.tok_s_median.toFixed(1)}`);
     add(summary.speed.ttft_s_median.toFixed(2) + " s", "first token, median");
   }

@@ -50,11 +50,12 @@ def print_summary(summary: dict[str, Any], out: Path, console: Console | None = 
     for turns, share in summary["within_turns"].items():
         table.add_row(f"within {turns} answer{'s' if turns != '1' else ''}", percent(share))
     if summary["tokens"]:
-        speed = summary["speed"]
         table.add_row(
             "tokens / forwards",
             f"{summary['tokens']:,} / {summary['forwards']:,} = {summary['tpf']:.2f} a forward",
         )
+    speed = summary["speed"]
+    if speed["generate_s"]:
         low, high = speed["tok_s_p5_p95"]
         table.add_row(
             "tokens/s",
