@@ -24,8 +24,6 @@ _HEAD_RANKS = (128, 128, 64)
 class Shape:
     """What decides a model's memory. active: parameters a token uses. stretched: longest context with YaRN,
     0 if none.
-
-    stored_as: `bf16`, `fp8` or `f32`, as most of its weights are.
     """
 
     parameters: int
@@ -69,6 +67,11 @@ class Shape:
     @property
     def _fixed(self) -> int:
         return self.weight_bytes + self.heads_bytes + 4 * self.vocab * _BLOCK_TOKENS + _DRIVER_BYTES
+
+    @property
+    def is_fp8(self) -> bool:
+        """Whether most weights are stored in one byte."""
+        return self.weight_bytes < 1.5 * self.parameters
 
     @property
     def dequantised_bytes(self) -> int:

@@ -154,7 +154,7 @@ def perplexity(base: Any, ids: list[int], progress: Callable[[int], None] = lamb
         for first in range(0, len(ids) - 1, _WINDOW):
             window = torch.tensor([ids[first : first + _WINDOW]], device=base.device)
             positions_BT = torch.arange(window.shape[1], device=base.device)[None]
-            h_BTD = base(base.embed(window), positions_BT, _Causal())
+            h_BTD = base(base.embed(window), positions_BT, Causal())
             logits_TV = base.logits(h_BTD)[0, :-1].float()
             loss += float(F.cross_entropy(logits_TV, window[0, 1:], reduction="sum"))
             count += window.shape[1] - 1
@@ -162,7 +162,7 @@ def perplexity(base: Any, ids: list[int], progress: Callable[[int], None] = lamb
     return math.exp(loss / count)
 
 
-class _Causal:
+class Causal:
     """Plain causal attention over one window, no cache."""
 
     def layer(self, index: int) -> Any:

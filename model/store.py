@@ -82,7 +82,7 @@ def resolve(name: str, *, progress: Progress = lambda done, total: None) -> Path
         if path.suffix != ".gguf":
             raise WeightsError(f"{path} is not a .gguf file; give a model folder, a .gguf file or a name")
         return adopt_gguf(path, None, progress)
-    if is_pulled(name) and "/" not in name:
+    if "/" not in name and is_pulled(name):
         return folder_of(name)
     known = ", ".join([*NAMED, "tiny"])
     raise NotPulledError(f"no model, folder or file {name!r}{nearest(name)}; known names: {known}")

@@ -62,7 +62,7 @@ SMALL: dict[str, Any] = {
     "head_dim": 64,
     "hidden_size": 256,
     "max_position_embeddings": 2048,
-    "moe_intermediate_size": 192,
+    "moe_intermediate_size": 256,
     "num_attention_heads": 4,
     "num_experts": 8,
     "num_experts_per_tok": 2,

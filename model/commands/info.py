@@ -106,9 +106,13 @@ def _this_machine(shape: Shape, tokens: int) -> dict[str, Any]:
     import psutil
     import torch
 
+    from model.fp8 import has_fp8_units
+
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         need = shape.needs(tokens)
+        if shape.is_fp8 and not has_fp8_units(torch.device("cuda")):
+            need += shape.dequantised_bytes - shape.weight_bytes
         return {
             "device": properties.name,
             "memory_bytes": properties.total_memory,

@@ -90,10 +90,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic.write_synthetic(tmp_path_factory.mktemp("synthetic") / "m", **synthetic.SMALL)
 
 
-def test_synthetic_loads_in_transformers(small: Path) -> None:
+def test_synthetic_computes_as_in_transformers(small: Path) -> None:
+    """Our reader and our base against transformers' own dequantising loader."""
     from transformers import AutoModelForCausalLM, FineGrainedFP8Config
 
-    model, report = AutoModelForCausalLM.from_pretrained(
+    from model.base import Base
+
+    theirs, report = AutoModelForCausalLM.from_pretrained(
         small,
         quantization_config=FineGrainedFP8Config(dequantize=True),
         dtype=torch.float32,
@@ -102,8 +105,13 @@ def test_synthetic_loads_in_transformers(small: Path) -> None:
     assert not any(
         report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
     )
+    ids_BT = torch.arange(40)[None]
+    base = Base.load(small, dtype=torch.float32)
     with torch.no_grad():
-        assert 0.3 < float(model(torch.arange(9)[None]).logits.std()) < 5
+        due = theirs(ids_BT).logits
+        ours = base.logits(base(base.embed(ids_BT), torch.arange(40)[None], quantize.Causal()))
+    assert 0.3 < float(due.std()) < 5
+    assert torch.allclose(ours, due, atol=1e-3)
 
 
 def test_synthetic_is_the_same_for_a_seed(small: Path, tmp_path: Path) -> None:
