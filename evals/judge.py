@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from evals.errors import InfrastructureError
 from verify.limits import Limits
 from verify.request import CheckRequest, TestSourceCheck
-from verify.verdict import Verdict
+from verify.verdict import Status, Verdict
 
 if TYPE_CHECKING:
     from verify.checker import Checker, ExecResult
@@ -32,6 +32,11 @@ class Judge:
         if self.checker.sandbox is None:
             self._stack.close()
             raise InfrastructureError(f"no sandbox works here: {self.checker.probe.why}")
+        probe = self.execute("", b"", Limits())
+        if probe.status is not Status.PASSED:
+            # Better before the first sample is generated than after the last.
+            self._stack.close()
+            raise InfrastructureError(f"the sandbox does not work: {probe.detail or probe.status}")
 
     def check(self, request: CheckRequest) -> Verdict:
         """The verdict of `verify`; one that is our own fault (infrastructure) is tried once more."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.benchmark import Benchmark, Task, open_benchmark, select
 from evals.errors import InfrastructureError, ModelFailureError, UsageError
-from evals.run import Key, Listener, Silent, default_jobs, judge_twice, make_config
+from evals.run import Key, Listener, Silent, default_jobs, judge_twice, make_config, settled_keys
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter
 from evals.sample import Sample, scored_from_row, verdict_row
 from evals.settings import Settings
@@ -108,7 +108,7 @@ def _drive(
     prompts = {task.id: task.prompt for task in tasks.values()}
     with RunWriter(out, config, resume=resume, prompts=prompts) as writer:
         have = {sample.key: sample for sample in writer.folder.samples()}
-        judged = set(writer.folder.verdicts())
+        judged = settled_keys(writer.folder)
         listener.started(len(wanted), len(have), len(judged))
         left = [key for key in wanted if key not in judged or key not in have]
         left.reverse()

@@ -25,7 +25,7 @@ from evals.benchmark import Benchmark, Scored, Task, select
 from evals.errors import RunFolderError
 from evals.judge import Judge
 from evals.rundir import CONFIG, SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter
-from evals.sample import Sample, verdict_row
+from evals.sample import Sample, scored_from_row, verdict_row
 from evals.settings import Settings
 from evals.source import SampleSource
 from evals.summary import summarise
@@ -119,7 +119,7 @@ class _Run:
 
     def run(self) -> None:
         have = {sample.key: sample for sample in self.writer.folder.samples()}
-        judged = set(self.writer.folder.verdicts())
+        judged = settled_keys(self.writer.folder)
         self.listener.started(len(self.wanted), len(have), len(judged))
         pool = ThreadPoolExecutor(self.jobs, thread_name_prefix="score")
         pending: list[Future[None]] = []
@@ -166,6 +166,13 @@ class _Run:
             self.listener.scored(sample, scored)
         finally:
             self.room.release()
+
+
+def settled_keys(folder: RunFolder) -> set[Key]:
+    """Samples with a verdict of record. Those that only met an infrastructure failure are judged again on
+    resume.
+    """
+    return {key for key, row in folder.verdicts().items() if not scored_from_row(row).infra}
 
 
 def judge_twice(benchmark: Benchmark, task: Task, solution: str, judge: Judge) -> tuple[Scored, bool]:

@@ -186,6 +186,10 @@ def test_infrastructure_failures_are_never_wrong(tmp_path: Path, monkeypatch: py
     summary = evaluate(benchmark, settings(limit=3), tmp_path / "run", source=Canonical(), jobs=1)
     assert summary["infra"] == [["HumanEval/1", 0]]
     assert (summary["n_tasks"], summary["pass_at_1"]) == (2, 1.0)
+    # What only our own fault kept from a verdict is judged again on resume.
+    monkeypatch.undo()
+    again = evaluate(benchmark, settings(limit=3), tmp_path / "run", source=Canonical(), resume=True, jobs=1)
+    assert (again["infra"], again["n_tasks"]) == ([], 3)
 
 
 def test_settings_that_cannot_work() -> None:
