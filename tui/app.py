@@ -305,7 +305,7 @@ class TriheadApp(App[int], inherit_bindings=False):
 
     def _loaded(self, loaded: _Loaded) -> None:
         if isinstance(loaded.outcome, Failure):
-            hint = " Then: /model " + loaded.name if "pull" in loaded.outcome.message else ""
+            hint = f"\nThen type /model {loaded.name}" if "pull" in loaded.outcome.message else ""
             self._say(f"Model {loaded.name} is not loaded", loaded.outcome.message + hint, "bad")
             if self._queue:
                 self._say("What was typed has not been run", "Up brings it back.", "unsure")

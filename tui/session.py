@@ -105,12 +105,11 @@ class Runner:
 
     def _run(self, task: Task, cancel: threading.Event) -> Iterator[Event]:
         """Run and record a task. What nothing can verify is kept: its verdict says so."""
-        from verify.checker import open_checker
-
         from agent.loop import run
         from agent.options import Options
         from agent.session import create
         from agent.trajectory import recorded
+        from verify.checker import open_checker
 
         if self._model is None:
             raise RequestError("no model is loaded")

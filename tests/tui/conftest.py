@@ -17,9 +17,15 @@ from agent.events import Decoded, Done, Event, ModelAnswered, Started, Verified
 from tui.app import TriheadApp
 from tui.session import Runner, Settings
 
-TASK = "Write slugify(title). slugify('Big Bad Wolf') == 'big-bad-wolf'. slugify('') == ''"
+TASK = """Write the body:
+```python
+def slugify(title: str) -> str:
+    '''The words of the title, lower-case, joined by dashes.'''
+```
+- slugify('Big Bad Wolf') == 'big-bad-wolf'
+- slugify('') == ''
+"""
 PLAN = " Lower-case the title.\n2. Split it into words.\n3. Join the words with dashes."
-SCAFFOLD = 'title: str) -> str:\n    """The words of the title, lower-case, joined by dashes."""'
 WRONG = '\n    words = title.lower().split()\n    return "_".join(words)\n'
 RIGHT = '\n    words = title.lower().split()\n    return "-".join(words)\n'
 SESSION = "20261124-120000-abc123"
@@ -78,6 +84,15 @@ async def finished(pilot: Pilot[int], runs: int = 1) -> None:
     )
 
 
+async def held(pilot: Pilot[int]) -> None:
+    """Wait until a `HeldRunner` pauses and everything before the pause is shown."""
+    app = pilot.app
+    assert isinstance(app, TriheadApp)
+    assert isinstance(app.runner, HeldRunner)
+    await until(pilot, app.runner.held.is_set)
+    await until(pilot, lambda: f"step {HeldRunner.hold}" in shown(pilot))
+
+
 def state(pilot: Pilot[int]) -> str:
     app = pilot.app
     assert isinstance(app, TriheadApp)
@@ -126,10 +141,15 @@ def steady(event: Event) -> Event:
 class HeldRunner(SteadyRunner):
     """A steady runner that pauses before decoding step `hold` of the call `call`, until it is cancelled."""
 
-    call, hold = 3, 9
+    call, hold = 2, 9
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.held = threading.Event()
 
     def _run(self, task: object, cancel: threading.Event) -> Iterator[Event]:
         for event in super()._run(task, cancel):
             if isinstance(event, Decoded) and (event.call, event.step.index) == (self.call, self.hold):
+                self.held.set()
                 cancel.wait()
             yield event

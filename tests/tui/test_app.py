@@ -11,11 +11,11 @@ import pytest
 from tests.tui.conftest import (
     PLAN,
     RIGHT,
-    SCAFFOLD,
     TASK,
     WRONG,
     HeldRunner,
     finished,
+    held,
     ready,
     send,
     shown,
@@ -24,7 +24,7 @@ from tests.tui.conftest import (
 )
 from tui.app import TriheadApp
 from tui.screens.help import HelpScreen
-from tui.widgets.block import Block, BlockHeading
+from tui.widgets.block import Block
 from tui.widgets.diff import DiffBlock
 from tui.widgets.notes import DoneBlock
 from tui.widgets.panel import RunPanel
@@ -38,7 +38,7 @@ SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_task_is_planned_written_failed_repaired_and_solved(
     make_app: MakeApp, workdir: Path, size: tuple[int, int]
 ) -> None:
-    app = make_app(PLAN, SCAFFOLD, WRONG, RIGHT)
+    app = make_app(PLAN, WRONG, RIGHT)
     async with app.run_test(size=size) as pilot:
         await ready(pilot)
         await send(pilot, TASK)
@@ -60,7 +60,7 @@ async def test_a_task_is_planned_written_failed_repaired_and_solved(
 
 @pytest.mark.parametrize("decode", ["diffusion", "verified"])
 async def test_block_decoding_shows_the_same_result(make_app: MakeApp, workdir: Path, decode: str) -> None:
-    app = make_app(PLAN, SCAFFOLD, RIGHT, decode=decode)
+    app = make_app(PLAN, RIGHT, decode=decode)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await send(pilot, TASK)
@@ -72,11 +72,11 @@ async def test_block_decoding_shows_the_same_result(make_app: MakeApp, workdir: 
 async def test_escape_interrupts_within_one_step_and_puts_files_back(
     make_app: MakeApp, workdir: Path
 ) -> None:
-    app = make_app(PLAN, SCAFFOLD, RIGHT, PLAN, SCAFFOLD, RIGHT, runner=HeldRunner)
+    app = make_app(PLAN, RIGHT, PLAN, RIGHT, runner=HeldRunner)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await send(pilot, TASK)
-        await until(pilot, lambda: "step 9" in shown(pilot))
+        await held(pilot)
         await pilot.press("escape")
         await finished(pilot)
         text = shown(pilot)
@@ -95,11 +95,11 @@ async def test_escape_interrupts_within_one_step_and_puts_files_back(
 
 
 async def test_quitting_in_mid_run_stops_it_first(make_app: MakeApp, workdir: Path) -> None:
-    app = make_app(PLAN, SCAFFOLD, RIGHT, runner=HeldRunner)
+    app = make_app(PLAN, RIGHT, runner=HeldRunner)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await send(pilot, TASK)
-        await until(pilot, lambda: "step 9" in shown(pilot))
+        await held(pilot)
         await pilot.press("ctrl+q")
         await until(pilot, lambda: app.return_code is not None or not app.is_running)
     assert app.return_value == 130
@@ -126,8 +126,8 @@ async def test_a_task_file_runs_in_its_own_folder(make_app: MakeApp, workdir: Pa
     folder = workdir / "tasks"
     folder.mkdir()
     front = "files: [slug.py]\nentry: slugify\ncases:\n  - {args: [A b], expected: a-b}"
-    (folder / "slug.md").write_text(f"---\n{front}\n---\nWrite slugify(title).\n")
-    app = make_app(PLAN, SCAFFOLD, RIGHT)
+    (folder / "slug.md").write_text(f"---\n{front}\n---\n{TASK}")
+    app = make_app(PLAN, RIGHT)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(pilot)
         await send(pilot, "/run tasks/slug.md")
@@ -137,7 +137,7 @@ async def test_a_task_file_runs_in_its_own_folder(make_app: MakeApp, workdir: Pa
 
 
 async def test_tasks_typed_ahead_wait_their_turn(make_app: MakeApp) -> None:
-    app = make_app(PLAN, SCAFFOLD, RIGHT, PLAN, SCAFFOLD, RIGHT)
+    app = make_app(PLAN, RIGHT, PLAN, RIGHT)
     async with app.run_test(size=(80, 24)) as pilot:
         await send(pilot, TASK)
         await send(pilot, TASK)
@@ -200,14 +200,14 @@ async def test_hostile_output_stays_text(make_app: MakeApp) -> None:
 
 
 async def test_keys_help_history_completion_and_folding(make_app: MakeApp) -> None:
-    app = make_app(PLAN, SCAFFOLD, RIGHT)
+    app = make_app(PLAN, RIGHT)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         for key in ("f1", "question_mark"):
             await pilot.press(key)
-            assert isinstance(app.screen, HelpScreen)
+            await until(pilot, lambda: isinstance(app.screen, HelpScreen))
             await pilot.press("escape")
-            assert not isinstance(app.screen, HelpScreen)
+            await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
         area = app.main.prompt.area
         await pilot.press(*"/de", "tab")
         assert area.text == "/decode "
@@ -227,12 +227,11 @@ async def test_keys_help_history_completion_and_folding(make_app: MakeApp) -> No
         assert all(block.folded for block in foldable)
         await pilot.press("ctrl+o")
         assert not any(block.folded for block in foldable)
-        heading = next(
-            iter(app.query(BlockHeading).filter(":can-focus").results(BlockHeading)), None
-        ) or next(block.heading for block in foldable)
+        heading = foldable[0].heading
         heading.focus()
         await pilot.press("enter")
         assert heading.folded
+        area.focus()
         await send(pilot, "/clear")
         await until(pilot, lambda: "Solved" not in shown(pilot))
 

@@ -16,15 +16,14 @@ from textual.pilot import Pilot
 from tests.tui.conftest import (
     PLAN,
     RIGHT,
-    SCAFFOLD,
     TASK,
     WRONG,
     HeldRunner,
     SteadyRunner,
     finished,
+    held,
     ready,
     send,
-    shown,
     state,
     until,
 )
@@ -71,19 +70,19 @@ def test_ready(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int,
 
 @SIZES
 def test_repaired_and_solved(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
-    app = make_steady(PLAN, SCAFFOLD, WRONG, RIGHT)
+    app = make_steady(PLAN, WRONG, RIGHT)
     assert snap_compare(app, terminal_size=size, run_before=run_task)
 
 
 @SIZES
 def test_denoising(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
     """A diffusion decode, stopped in the middle of a block: tokens out of order between masked cells."""
-    app = make_steady(PLAN, SCAFFOLD, RIGHT, decode="diffusion", runner=HeldRunner)
+    app = make_steady(PLAN, RIGHT, decode="diffusion", runner=HeldRunner)
 
     async def until_held(pilot: Pilot[int]) -> None:
         await ready(pilot)
         await send(pilot, TASK)
-        await until(pilot, lambda: "step 9" in shown(pilot))
+        await held(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=until_held)
 
@@ -107,7 +106,7 @@ def test_no_model(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[i
 
 
 def test_light_theme(snap_compare: SnapCompare, make_steady: MakeApp) -> None:
-    app = make_steady(PLAN, SCAFFOLD, RIGHT)
+    app = make_steady(PLAN, RIGHT)
     app.theme = "trihead-light"
     assert snap_compare(app, terminal_size=(120, 40), run_before=run_task)
 
@@ -115,6 +114,4 @@ def test_light_theme(snap_compare: SnapCompare, make_steady: MakeApp) -> None:
 def test_no_colour(snap_compare: SnapCompare, make_steady: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR: every state is told by a sign or a word."""
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(
-        make_steady(PLAN, SCAFFOLD, WRONG, RIGHT), terminal_size=(80, 24), run_before=run_task
-    )
+    assert snap_compare(make_steady(PLAN, WRONG, RIGHT), terminal_size=(80, 24), run_before=run_task)

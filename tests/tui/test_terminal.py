@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.conftest import PLAN, RIGHT, SCAFFOLD, TASK
+from tests.tui.conftest import PLAN, RIGHT, TASK
 
 ROOT = Path(__file__).parents[2]
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -35,6 +35,11 @@ class Tmux:
     def type(self, text: str, *keys: str) -> None:
         self("send-keys", "-l", text)
         self("send-keys", *keys) if keys else None
+
+    def paste(self, text: str) -> None:
+        """A bracketed paste, as terminals send it."""
+        self("set-buffer", text)
+        self("paste-buffer", "-p")
 
     def screen(self) -> str:
         return self("capture-pane", "-p")
@@ -75,16 +80,18 @@ def terminal(tmp_path: Path) -> Iterator[Callable[[int, int], Tmux]]:
 def test_a_task_from_a_real_keyboard(
     terminal: Callable[[int, int], Tmux], tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    (tmp_path / "script.json").write_text(json.dumps([PLAN, SCAFFOLD, RIGHT]))
+    (tmp_path / "script.json").write_text(json.dumps([PLAN, RIGHT]))
     tmux = terminal(*size)
     tmux.type("stty -g > before; python -m tui --model scripted:script.json", "Enter")
     screen = tmux.wait("Trihead", "ready")
     assert all(len(row) <= size[0] for row in screen.splitlines())
-    tmux.type(TASK, "Enter")
+    tmux.paste(TASK)
+    tmux.wait("lower-case")
+    tmux("send-keys", "Enter")
     screen = tmux.wait("Solved", "ready", "tokens per forward")
     assert ("DECODE" in screen) == (size[0] == 120)
     tmux("send-keys", "C-q")
-    tmux.wait(gone="Trihead")
+    tmux.wait(gone="Quit")
     tmux.type("echo code=$?; stty -g > after", "Enter")
     tmux.wait("code=0")
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
@@ -104,7 +111,7 @@ def test_a_signal_leaves_the_terminal_sane(
     )
     tmux.wait("Trihead", "ready")
     subprocess.run(["kill", f"-{signal}", (tmp_path / "pid").read_text().strip()], check=True)
-    tmux.wait(gone="Trihead")
+    tmux.wait(gone="Quit")
     tmux.type("echo code=$?; stty -g > after", "Enter")
     tmux.wait("code=0")
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()

@@ -46,10 +46,10 @@ class PromptArea(TextArea):
         find the prompt still empty.
         """
         if event.key == "enter":
-            event.prevent_default()
+            event.stop().prevent_default()
             self.submit()
         elif event.key == "question_mark" and not self.text:
-            event.prevent_default()
+            event.stop().prevent_default()
             await self.run_action("app.show_help_screen")
 
     def submit(self) -> None:
