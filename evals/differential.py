@@ -10,7 +10,7 @@ from typing import Any
 
 import verify.codec
 from evals.benchmark import Outcome, Scored
-from evals.expected import ExpectedStore
+from evals.expected import Expected, ExpectedStore
 from evals.oracles import accepts
 from evals.runner import InputRun, InputRunner, Inputs
 from verify.verdict import Status
@@ -21,6 +21,10 @@ from verify.verdict import Status
 FIRST_COMPARED = 4
 MAX_COMPARED = 4096
 DIFFERS = "differs from the reference"
+# A solution that takes much longer than the reference pauses after so many CPU seconds. If base and plus
+# tests have failed by then it is not called again; else it goes on.
+PAUSE_S = 0.5
+PAUSE_FACTOR = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +46,90 @@ class OutputTask:
 def judge_outputs(task: OutputTask, solution: str, runner: InputRunner, store: ExpectedStore) -> Scored:
     """Outcomes of base and plus tests. Raises DataError when the reference fails on its own inputs."""
     expected = store.get(task.id, task.inputs, task.reference, runner)
-    run = runner.run(solution, task.inputs, slow=expected.slow)
-    if run.infra:
-        return _same(task, run.status, run.detail)
-    if not run.loaded:
+    pause_s = PAUSE_S + PAUSE_FACTOR * expected.total_s
+    run = runner.run(solution, task.inputs, slow=expected.slow, pause_s=pause_s)
+    if not run.loaded and not run.infra:
         return _same(task, _why_not_loaded(run), run.detail or "the code did not load")
-    flags: list[bool | None] = [None] * len(task.inputs)
-    problems: dict[int, str] = {}
-    doubtful: list[int] = []
-    for index, line in enumerate(run.lines):
-        if line == expected.digests[index] and line != "?":
-            flags[index] = True
-        elif line[:1] in "!T":
-            flags[index], problems[index] = False, line
-        else:
-            doubtful.append(index)
-    left = [[i for i in doubtful if i in group] for group in task.groups]
-    first = [i for group in left for i in group[:FIRST_COMPARED]]
-    rest: list[int] = []
-    for asked in (first, rest):
-        found = _compare(task, solution, asked, runner, expected.slow)
-        if isinstance(found, InputRun):
-            return _same(task, found.status, found.detail)
-        for index, problem in found.items():
-            flags[index] = not problem
-            if problem:
-                problems[index] = problem
-        if asked is first:
-            for group in left:
-                wrong = any(i in problems for i in group[:FIRST_COMPARED])
-                rest += [] if wrong else group[FIRST_COMPARED:MAX_COMPARED]
-    base, plus = (_outcome(run, flags, problems, group) for group in task.groups)
+    judging = _Judging(task, solution, expected, runner)
+    try:
+        judging.take(run, range(len(task.inputs)))
+        if run.paused and not judging.decided:
+            rest = range(len(run.lines), len(task.inputs))
+            run = runner.run(solution, task.inputs, wanted=rest, slow=expected.slow)
+            judging.take(run, rest)
+    except _OurFault as fault:
+        return _same(task, fault.run.status, fault.run.detail)
+    base, plus = (_outcome(run, judging.flags, judging.problems, group) for group in task.groups)
     return Scored(base, plus)
+
+
+class _OurFault(Exception):
+    """A run that failed for our own reasons."""
+
+    def __init__(self, run: InputRun) -> None:
+        self.run = run
+
+
+class _Judging:
+    """What is known of each input so far: `flags` (None: not reached) and `problems` of those that are wrong."""
+
+    def __init__(self, task: OutputTask, solution: str, expected: Expected, runner: InputRunner) -> None:
+        self.task, self.solution, self.expected, self.runner = task, solution, expected, runner
+        self.flags: list[bool | None] = [None] * len(task.inputs)
+        self.problems: dict[int, str] = {}
+
+    @property
+    def decided(self) -> bool:
+        """Whether each group has failed or was reached to its end."""
+        return all(
+            any(i in self.problems for i in group) or all(self.flags[i] is not None for i in group)
+            for group in self.task.groups
+        )
+
+    def take(self, run: InputRun, indices: range) -> None:
+        """Judge the outputs of a run on `indices`. Raises _OurFault."""
+        if run.infra:
+            raise _OurFault(run)
+        doubtful: list[int] = []
+        for index, line in zip(indices, run.lines, strict=False):
+            if line == self.expected.digests[index] and line != "?":
+                self.flags[index] = True
+            elif line[:1] in "!T":
+                self._settle(index, line)
+            else:
+                doubtful.append(index)
+        left = [[i for i in doubtful if i in group] for group in self.task.groups]
+        self._compare([i for group in left for i in group[:FIRST_COMPARED]])
+        rest: list[int] = []
+        for group in left:
+            wrong = any(i in self.problems for i in group[:FIRST_COMPARED])
+            rest += [] if wrong else group[FIRST_COMPARED:MAX_COMPARED]
+        self._compare(rest)
+
+    def _settle(self, index: int, problem: str) -> None:
+        self.flags[index] = not problem
+        if problem:
+            self.problems[index] = problem
+
+    def _compare(self, asked: list[int]) -> None:
+        """Compute the values of these inputs on both sides and compare them here."""
+        if not asked:
+            return
+        run, inputs, slow = self.runner.run, self.task.inputs, self.expected.slow
+        theirs = run(self.solution, inputs, wanted=asked, full=True, slow=slow)
+        ours = run(self.task.reference, inputs, wanted=asked, full=True, slow=slow)
+        for side in (theirs, ours):
+            if side.infra:
+                raise _OurFault(side)
+        for position, index in enumerate(asked):
+            problem = _problem(self.task, index, _line(theirs, position), _line(ours, position))
+            self._settle(index, problem)
 
 
 def _same(task: OutputTask, status: Status, detail: str) -> Scored:
     """One outcome for all tests: nothing ran, or it is not the candidate's fault that it did not."""
     base, plus = (Outcome(status, 0, len(group), (), detail) for group in task.groups)
     return Scored(base, plus)
-
-
-def _compare(
-    task: OutputTask, solution: str, asked: list[int], runner: InputRunner, slow: dict[int, float]
-) -> dict[int, str] | InputRun:
-    """What is wrong with each asked output, '' where it is right; or the run that failed for our own reasons."""
-    if not asked:
-        return {}
-    theirs = runner.run(solution, task.inputs, wanted=asked, full=True, slow=slow)
-    ours = runner.run(task.reference, task.inputs, wanted=asked, full=True, slow=slow)
-    for run in (theirs, ours):
-        if run.infra:
-            return run
-    return {
-        index: _problem(task, index, _line(theirs, position), _line(ours, position))
-        for position, index in enumerate(asked)
-    }
 
 
 def _line(run: InputRun, position: int) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MIN_LIMIT_S = 4.0
 LIMIT_FACTOR = 4.0
 MEM_MB = 4096
+NO_PAUSE = 1e6
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class InputRun:
     """lines: the runner's line for each input reached, in order. loaded: the code ran and defines the entry
     point.
 
-    status: how the process ended (PASSED: by itself). slow: CPU seconds of the calls that took long, only
-    known when every input was reached.
+    status: how the process ended (PASSED: by itself). paused: it stopped because `pause_s` was over. slow:
+    CPU seconds of the calls that took long, only known when every input was reached.
     """
 
     lines: tuple[str, ...]
@@ -56,6 +57,7 @@ class InputRun:
     detail: str
     wall_s: float
     slow: dict[int, float]
+    paused: bool = False
 
     @property
     def infra(self) -> bool:
@@ -84,11 +86,13 @@ class InputRunner:
         full: bool = False,
         limit_s: float | None = None,
         slow: Mapping[int, float] | None = None,
+        pause_s: float = NO_PAUSE,
     ) -> InputRun:
         """Call the candidate on `wanted` inputs (default all).
 
         limit_s: CPU seconds a call, default `MIN_LIMIT_S`. slow: the reference's seconds on inputs where it
-        takes long; these get `LIMIT_FACTOR` times as much (EvalPlus's rule).
+        takes long; these get `LIMIT_FACTOR` times as much (EvalPlus's rule). pause_s: stop after so many CPU
+        seconds in all.
         """
         indices = list(range(len(inputs))) if wanted is None else list(wanted)
         args = [inputs.args[i] for i in indices]
@@ -98,6 +102,7 @@ class InputRunner:
             "mode": "full" if full else "digest",
             "view": inputs.view,
             "limit_s": limit_s or MIN_LIMIT_S,
+            "pause_s": pause_s,
         }
         known = slow or {}
         job["longer"] = {
@@ -127,7 +132,9 @@ class InputRunner:
         lines = tuple(line for line in body[:-1][: len(indices)] if line)
         detail = head[1:] if head.startswith("#") else done.detail
         last = body[len(indices)] if len(body) > len(indices) else ""
-        return InputRun(lines, head == "+", done.status, detail, done.wall_ms / 1000, _slow(last))
+        paused = lines[-1:] == ("P",)
+        lines = lines[:-1] if paused else lines
+        return InputRun(lines, head == "+", done.status, detail, done.wall_ms / 1000, _slow(last), paused)
 
 
 def _slow(line: str) -> dict[int, float]:

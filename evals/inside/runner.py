@@ -2,12 +2,13 @@
 
 Not imported; its text is the program. stdin is one JSON object: code, entry, inputs (or `coded`, the codec's
 bytes in hex where JSON cannot hold them), mode (`digest`, `full`), view (`value`, `set`, `notnone`), limit_s
-(CPU seconds a call), longer (input -> its own limit), codec (source of verify.codec).
+(CPU seconds a call), pause_s, longer (input -> its own limit), codec (source of verify.codec).
 
 stdout: first `+`, or `#` and why the code did not load. Then one line an input: 32 hex digits of the value's
 digest, `=` and the encoded value in hex, `?` for no digest, `~` and why there is no value, `!` and an
-exception, or `T` for the time limit (the last line then). At the end `.` and the calls that took long, as
-JSON (input -> CPU seconds). The candidate's own stdin, stdout and stderr are /dev/null.
+exception, `T` for the time limit or `P` for `pause_s` CPU seconds in all (the last line then). At the end `.`
+and the calls that took long, as JSON (input -> CPU seconds). The candidate's own stdin, stdout and stderr are
+/dev/null.
 
 A digest is safe against forgery because the expected values are not here: to print the right digest a
 candidate has to know the right value.
@@ -129,9 +130,14 @@ def main() -> None:
     dumps, blake = marshal.dumps, hashlib.blake2b
     flushed = clock()
     cpu, slow = time.process_time, {}
+    end = cpu() + job["pause_s"]
     for index, args in enumerate(inputs):
-        seconds = longer.get(index, limit)
         before = cpu()
+        if before > end:
+            write(b"P\n")
+            break
+        own = longer.get(index, limit)
+        seconds = min(own, end - before + 0.01)
         try:
             setitimer(prof, seconds)
             setitimer(real, seconds * 5)
@@ -156,7 +162,7 @@ def main() -> None:
             setitimer(prof, 0)
             setitimer(real, 0)
         except OutOfTime:
-            write(b"T\n")
+            write(b"T\n" if seconds == own else b"P\n")
             break
         except BaseException as error:
             setitimer(prof, 0)

@@ -147,3 +147,23 @@ def test_damaged_data_is_named(tmp_path: Path, judge: Judge) -> None:
     data.write_text(json.dumps(row))
     with pytest.raises(DataError, match="HumanEval/0: its own reference solution fails on input 1"):
         score(data, judge, 0, "def f(x):\n    return 1")
+
+
+def test_a_slow_solution_pauses_and_goes_on_only_while_it_may_still_pass(
+    plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evals.differential.PAUSE_S", 0.02)
+    monkeypatch.setattr("evals.differential.PAUSE_FACTOR", 0.0)
+    slow = "def total(xs):\n    for _ in range(400_000): pass\n    return sum(xs)"
+    right = score(plus_data, judge, 0, slow)
+    assert right.ok
+    assert right.plus is not None
+    assert (right.base.passed, right.plus.passed) == (2, 3)
+    wrong = score(plus_data, judge, 0, slow + " + 1")
+    assert wrong.base.status is Status.FAILED
+    assert wrong.plus is not None
+    assert wrong.plus.status is Status.FAILED
+    only_plus = score(plus_data, judge, 0, slow.replace("sum(xs)", "sum(xs[:2])"))
+    assert only_plus.base.ok
+    assert only_plus.plus is not None
+    assert only_plus.plus.failed == (2,)
