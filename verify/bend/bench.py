@@ -3,8 +3,8 @@
     python -m verify.bend.bench            # worker against run-rs
     python -m verify.bend.bench --gpu 18   # run-cu against run-c on 2^18 cases, on a machine with a GPU
 
-Rows have `name, value, unit, beside, ratio, spread`: the median of ours, what it is compared with, beside / ours, and
-the distance between the quartiles.
+Rows have `name, value, unit, beside, ratio, spread`: the median of ours, what it is compared with, beside /
+ours, and the distance between the quartiles.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def _programs() -> list[_Program]:
 
 
 def rows(*, repeats: int = 200, cli_repeats: int = 20) -> list[dict[str, Any]]:
-    """Time of a check in the worker, warm, beside `bend run-rs`, for four small programs and over all of them.
+    """Time of a check in the worker, warm, beside `bend run-rs`, for four small programs and over all of
+    them.
 
     Raises RuntimeError when a check does not pass: a wrong verdict is not worth timing.
     """
@@ -141,8 +142,8 @@ def rows(*, repeats: int = 200, cli_repeats: int = 20) -> list[dict[str, Any]]:
 def gpu_rows(*, log2_cases: int = 18, repeats: int = 3) -> list[dict[str, Any]]:
     """One property batch of 2^log2_cases independent cases: `run-cu` beside `run-c` on this machine's cores.
 
-    HVM's own times are compared (they leave out compilation and the start of CUDA); the wall times are rows of their
-    own. Raises RuntimeError when a backend is missing or the verdicts differ.
+    HVM's own times are compared (they leave out compilation and the start of CUDA); the wall times are rows
+    of their own. Raises RuntimeError when a backend is missing or the verdicts differ.
     """
     limits = Limits(wall_s=300.0, cpu_s=600.0, mem_mb=65_536, fuel=1 << 40)
     request = PropertyCheck(
@@ -157,7 +158,7 @@ def gpu_rows(*, log2_cases: int = 18, repeats: int = 3) -> list[dict[str, Any]]:
     gpu, cpu = ([v.eval_ms or 0.0 for v in found[level]] for level in ("run-cu", "run-c"))
     count = found["run-cu"][0].interactions or 0
     name = f"bend property 2^{log2_cases} cases ({count:,} interactions)"
-    out = [
+    return [
         _row(f"{name}, reduction", gpu, "run-c", cpu),
         _row(
             f"{name}, wall",
@@ -166,7 +167,6 @@ def gpu_rows(*, log2_cases: int = 18, repeats: int = 3) -> list[dict[str, Any]]:
             [v.wall_ms for v in found["run-c"]],
         ),
     ]
-    return out
 
 
 def property_rows(*, log2_cases: int = 10, repeats: int = 5) -> list[dict[str, Any]]:

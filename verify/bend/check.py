@@ -1,4 +1,5 @@
-"""Judges function cases of a Bend candidate: gate, harness, one evaluation, strict reading, comparison here."""
+"""Judges function cases of a Bend candidate: gate, harness, one evaluation, strict reading, comparison
+here."""
 
 from __future__ import annotations
 
@@ -82,11 +83,7 @@ def _judge(run: Run, program: Program, typ: BendType, request: FunctionCheck, st
     flags: tuple[bool | None, ...] = (None,) * total
     if status is Status.PASSED:
         try:
-            values = read(run.result, program.result)
-            if program.chunked:
-                values = [value for row in values for value in row]
-            if len(values) != total:
-                raise BadOutput(f"{len(values)} results for {total} cases")
+            values = _values(run.result, program, total)
         except BadOutput as error:
             status, detail = Status.BAD_OUTPUT, str(error)
         else:
@@ -120,6 +117,16 @@ def _judge(run: Run, program: Program, typ: BendType, request: FunctionCheck, st
         stderr=run.stderr[: request.limits.out_bytes],
         stderr_truncated=len(run.stderr) > request.limits.out_bytes,
     )
+
+
+def _values(text: str, program: Program, total: int) -> list[Any]:
+    """The result of each case. Raises BadOutput."""
+    values: list[Any] = read(text, program.result)
+    if program.chunked:
+        values = [value for row in values for value in row]
+    if len(values) != total:
+        raise BadOutput(f"{len(values)} results for {total} cases")
+    return values
 
 
 def matches(value: Any, case: Case, typ: BendType) -> bool:

@@ -76,7 +76,8 @@ def run(source: str, limits: Limits, *, level: Level = "run-rs", boxed: bool | N
 
 
 def require_gpu() -> None:
-    """Raise Unavailable without a GPU: a CUDA build of `hvm run-cu` hangs for ever then, so it is never spawned."""
+    """Raise Unavailable without a GPU: a CUDA build of `hvm run-cu` hangs for ever then, so it is never
+    spawned."""
     try:
         done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=10, check=False)
         listed = done.returncode == 0 and b"GPU " in done.stdout

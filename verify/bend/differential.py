@@ -1,7 +1,7 @@
 """The same Python function in Python and in Bend: do both give the same verdict on every case?
 
-A disagreement is a fault of the transpiler, of HVM or of the sandbox, never of the candidate, so it is reported and
-does not change a score.
+A disagreement is a fault of the transpiler, of HVM or of the sandbox, never of the candidate, so it is
+reported and does not change a score.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def compare(
 def check_transpiled(request: FunctionCheck, *, level: Level = "auto") -> Verdict:
     """The verdict of a Python candidate's Bend translation.
 
-    UNSUPPORTED for what cannot be translated, and when an integer leaves 24 bits on the way. A run-time error ends
-    the whole program in Bend, so the cases are then run one by one.
+    UNSUPPORTED for what cannot be translated, and when an integer leaves 24 bits on the way. A run-time
+    error ends the whole program in Bend, so the cases are then run one by one.
     """
     total = len(request.cases)
     empty: tuple[bool | None, ...] = (None,) * total

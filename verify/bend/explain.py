@@ -1,13 +1,13 @@
 """What of a Bend program runs in parallel: read from its text, and measured on its reduction.
 
-Measured: the worker reduces `main` in rounds, all redexes that exist at once, and counts interactions and rounds.
-With unlimited processors a round takes the time of one interaction, so rounds are the depth (the critical path) and
-interactions / rounds is the mean width. Estimated: the speed-up on P processors, as interactions over the sum of
-ceil(width / P) of all rounds. That is an upper bound: it assumes that communication is free and that every
-processor always finds its share of the work. HVM reaches less.
+Measured: the worker reduces `main` in rounds, all redexes that exist at once, and counts interactions and
+rounds. With unlimited processors a round takes the time of one interaction, so rounds are the depth (the
+critical path) and interactions / rounds is the mean width. Estimated: the speed-up on P processors, as
+interactions over the sum of ceil(width / P) of all rounds. That is an upper bound: it assumes that
+communication is free and that every processor always finds its share of the work. HVM reaches less.
 
-Read from the text: which functions call themselves more than once in one expression, which walk a list or count down
-one call at a time, which build or fold a tree.
+Read from the text: which functions call themselves more than once in one expression, which walk a list or
+count down one call at a time, which build or fold a tree.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class CannotExplain(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What the text of one definition says. `shape` is parallel, sequential or plain; `why` names the cause."""
+    """What the text of one definition says. `shape` is parallel, sequential or plain; `why` names the
+    cause."""
 
     name: str
     line: int
@@ -50,8 +51,8 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`interactions` is measured; `rounds`, `widest` and `steps` (by number of processors) too, when the worker is
-    there. `speedup` is an estimate from them."""
+    """`interactions` is measured; `rounds`, `widest` and `steps` (by number of processors) too, when the
+    worker is there. `speedup` is an estimate from them."""
 
     functions: tuple[Function, ...]
     backend: str
@@ -107,7 +108,8 @@ def _program(code: str, entry: str, arguments: Sequence[Any], limits: Limits) ->
                 Status.UNSUPPORTED,
                 "the program has no main: name a function with --entry and give its --args",
             )
-        # The gate keeps main for itself; this one is the person's own, under another name while it is looked at.
+        # The gate keeps main for itself; this one is the person's own, under another name while it is
+        # looked at.
         renamed = re.sub(r"\bmain\b", "own_main", code)
         screen(renamed, limits)
     except Turned as error:

@@ -53,8 +53,8 @@ _BUILTIN_TYPES = {
     "f24",
 }
 _KEYWORDS = {
-    "return", "if", "elif", "else", "when", "case", "match", "switch", "with", "in", "fold", "bend", "open", "use",
-    "def", "type", "object", "lambda", "lambda ", "for", "checked",
+    "return", "if", "elif", "else", "when", "case", "match", "switch", "with", "in", "fold", "bend",
+    "open", "use", "def", "type", "object", "lambda", "lambda ", "for", "checked",
 }  # fmt: skip
 
 
@@ -120,7 +120,8 @@ def _tokens(code: str, limits: Limits) -> list[Token]:
 
 
 def _scan(tokens: list[Token]) -> None:
-    """Banned words, numbers and marks; bracket and block depth; what stands at the start of a top-level line."""
+    """Banned words, numbers and marks; bracket and block depth; what stands at the start of a top-level
+    line."""
     depth = 0
     at_line_start = True
     for token in tokens:
@@ -157,8 +158,8 @@ def _top_level(token: Token, indent: int) -> None:
     if indent == 0 and token.text not in ("def", "type", "object") and token.text not in _BANNED:
         raise Turned(
             Status.UNSUPPORTED,
-            f"line {token.line}: a top-level line must start with def, type or object (functional syntax is not "
-            "supported: its definitions are unchecked by default)",
+            f"line {token.line}: a top-level line must start with def, type or object (functional syntax is "
+            "not supported: its definitions are unchecked by default)",
         )
     if indent % 2:
         raise Turned(
@@ -219,7 +220,8 @@ def _inside(code: list[Token], at: int) -> list[Token]:
 
 
 def _separator(code: list[Token], at: int) -> str:
-    """The first `:`, `,` or closing brace directly inside the brace at `at`; a lambda's colon does not count."""
+    """The first `:`, `,` or closing brace directly inside the brace at `at`; a lambda's colon does not
+    count."""
     inside = _inside(code, at)
     depth = 0
     for token in inside:

@@ -71,7 +71,8 @@ def _call(candidate: Candidate, case: Case, at: int) -> str:
         case.args
     ):
         raise UnusableCase(
-            f"{label}: {len(case.args) + len(case.kwargs)} arguments for {len(candidate.parameters)} parameters",
+            f"{label}: {len(case.args) + len(case.kwargs)} arguments for "
+            f"{len(candidate.parameters)} parameters",
             unsupported=False,
         )
     encoded = []

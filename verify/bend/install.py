@@ -124,6 +124,8 @@ def _worker(cargo: str, folder: Path, env: dict[str, str]) -> None:
     fresh = folder / "bin" / f"{WORKER}.new"
     shutil.copy2(target / "release" / WORKER, fresh)
     fresh.replace(folder / "bin" / WORKER)
+    if target == folder / "target":
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def _cargo(command: list[str], folder: Path, env: dict[str, str], what: str) -> None:

@@ -53,7 +53,8 @@ class LexError(ValueError):
 
 @dataclass(slots=True)
 class Token:
-    """`text` is what is printed again; `space` the blanks before it; a newline token has the indent of the next line."""
+    """`text` is what is printed again; `space` the blanks before it; a newline token has the indent of the
+    next line."""
 
     kind: Kind
     text: str

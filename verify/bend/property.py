@@ -1,12 +1,13 @@
 """Properties: a candidate checked on 2^k generated inputs, all of them in one program.
 
-The inputs hang on a balanced Bend tree (`bend`/`fold`), so the calls are independent of each other and HVM reduces
-them in parallel: on one core in the worker, on all cores with `run-c`, on a GPU with `run-cu`. Leaf n of the tree
-gets the number n, 0 <= n < 2^k, or what a generator makes of it. When a leaf fails, the tree is halved until one
-leaf is left: the failing input with the smallest n.
+The inputs hang on a balanced Bend tree (`bend`/`fold`), so the calls are independent of each other and HVM
+reduces them in parallel: on one core in the worker, on all cores with `run-c`, on a GPU with `run-cu`. Leaf
+n of the tree gets the number n, 0 <= n < 2^k, or what a generator makes of it. When a leaf fails, the tree
+is halved until one leaf is left: the failing input with the smallest n.
 
-The property is Bend as well, `def p(x: T) -> u24` returning 1 or 0. It is trusted where the candidate is not: it
-comes in text of its own, no definition of the candidate may take its name, and anything but 1 counts as a failure.
+The property is Bend as well, `def p(x: T) -> u24` returning 1 or 0. It is trusted where the candidate is
+not: it comes in text of its own, no definition of the candidate may take its name, and anything but 1
+counts as a failure.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ LIMITS = Limits(wall_s=60.0, cpu_s=120.0, mem_mb=4096, fuel=1_000_000_000)
 
 @dataclass(frozen=True, slots=True)
 class PropertyCheck:
-    """`code` has the candidate; `property` names a function of one argument in `property_code` (or in `code` when
-    that is empty: then the program is judged by itself, which is fine for a person and no reward).
+    """`code` has the candidate; `property` names a function of one argument in `property_code` (or in
+    `code` when that is empty: then the program is judged by itself, which is fine for a person and no
+    reward).
 
-    generator: a function `(u24) -> T` of `property_code` that makes the input from a number; without it the property
-    takes the number. log2_cases: k of 2^k inputs.
+    generator: a function `(u24) -> T` of `property_code` that makes the input from a number; without it the
+    property takes the number. log2_cases: k of 2^k inputs.
     """
 
     code: str
@@ -52,8 +54,8 @@ class PropertyCheck:
 def check_property(request: PropertyCheck, *, level: Level = "auto") -> Verdict:
     """Check a property. `passed` of `total` = 2^k inputs hold; a counterexample is in `detail`.
 
-    `run-c` and `run-cu` execute IO and are refused outside bubblewrap; `run-cu` also without a GPU, before anything
-    is started. `per_case` is empty: flags of single inputs do not leave the program.
+    `run-c` and `run-cu` execute IO and are refused outside bubblewrap; `run-cu` also without a GPU, before
+    anything is started. `per_case` is empty: flags of single inputs do not leave the program.
     """
     start = time.perf_counter()
     total = 1 << max(0, request.log2_cases)

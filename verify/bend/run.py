@@ -13,7 +13,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`status` is PASSED when there is a `result` to read (nothing is judged yet); otherwise `detail` says why not."""
+    """`status` is PASSED when there is a `result` to read (nothing is judged yet); otherwise `detail` says
+    why not."""
 
     status: Status
     result: str = ""

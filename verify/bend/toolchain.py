@@ -87,8 +87,8 @@ def _checked(bend: Path, hvm: Path, _bend_mtime: int, _hvm_mtime: int) -> Toolch
     bend_version, hvm_version = _version(bend), _version(hvm)
     if not _BEND1.match(bend_version):
         raise Unavailable(
-            f"{bend} is not Bend 1 (bend-lang 0.2.x), it answers {bend_version[:60]!r}: Bend 2 is another language, "
-            "with its own runtime, and is not supported",
+            f"{bend} is not Bend 1 (bend-lang 0.2.x), it answers {bend_version[:60]!r}: Bend 2 is another "
+            "language, with its own runtime, and is not supported",
         )
     if not _HVM2.match(hvm_version):
         raise Unavailable(f"{hvm} is not HVM2 (hvm 2.0.x), it answers {hvm_version[:60]!r}")

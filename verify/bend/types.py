@@ -64,7 +64,8 @@ U24, I24, F24, STRING = Num("u24"), Num("i24"), Num("f24"), Str()
 
 
 class NoBendValue(ValueError):
-    """The Python value has no counterpart in Bend at all: the case is UNSUPPORTED, whoever wrote the candidate."""
+    """The Python value has no counterpart in Bend at all: the case is UNSUPPORTED, whoever wrote the
+    candidate."""
 
 
 class WrongType(ValueError):
@@ -167,7 +168,8 @@ def f24(value: float) -> float:
 
 
 def infer(value: Any) -> BendType:
-    """The narrowest Bend type of a Python value: `u24` for a non-negative int or a bool, `i24` for a negative one.
+    """The narrowest Bend type of a Python value: `u24` for a non-negative int or a bool, `i24` for a
+    negative one.
 
     Raises NoBendValue. An empty list is a `List(u24)`.
     """

@@ -1,10 +1,10 @@
 """A pool of persistent Bend workers (`verify/bend_worker`), each in a box of its own.
 
-A worker compiles, reduces and reads back one program at a time in a few milliseconds. It sees hostile input, so it
-is treated as hostile: it runs inside bubblewrap and under its own seccomp filter, what it answers is parsed like
-any other output, and it is killed at the wall limit and replaced after CHECKS programs. When the stream ends in the
-middle of a check (stack overflow, memory, a bug in HVM) that check is a RUNTIME_ERROR and the next one gets a new
-worker.
+A worker compiles, reduces and reads back one program at a time in a few milliseconds. It sees hostile
+input, so it is treated as hostile: it runs inside bubblewrap and under its own seccomp filter, what it
+answers is parsed like any other output, and it is killed at the wall limit and replaced after CHECKS
+programs. When the stream ends in the middle of a check (stack overflow, memory, a bug in HVM) that check is
+a RUNTIME_ERROR and the next one gets a new worker.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class Pool:
             mine.close()
             return Run(
                 Status.RUNTIME_ERROR,
-                detail=f"the program brought the worker down (exit code {code}): stack, memory or a fault of HVM",
+                detail=f"the program brought the worker down (exit code {code}): stack, memory or a bug",
                 backend="worker",
                 version=version,
                 isolation=mine.isolation,

@@ -1,4 +1,5 @@
-"""Every hostile Bend program ends in a status that its header allows, on the worker and on the `bend` command."""
+"""Every hostile Bend program ends in a status that its header allows, on the worker and on the `bend`
+command."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from verify.bend.check import Level
 from verify.limits import Limits
 from verify.request import Case, FunctionCheck
 
-FILES = sorted((Path(list(verify.abuse.__path__)[0]) / "bend").glob("*.bend"))
+FILES = sorted((Path(next(iter(verify.abuse.__path__))) / "bend").glob("*.bend"))
 DEFAULT = '[{"args": [1], "expected": 2}, {"args": [20], "expected": 21}]'
 
 

@@ -159,7 +159,10 @@ def test_fuel_is_deterministic() -> None:
 
 
 def test_memory_and_result_limits() -> None:
-    grow = "def f(n: u24) -> List(u24):\n  if n == 0:\n    return []\n  else:\n    return List/Cons(n, f(n - 1))\n"
+    grow = (
+        "def f(n: u24) -> List(u24):\n  if n == 0:\n    return []\n"
+        "  else:\n    return List/Cons(n, f(n - 1))\n"
+    )
     assert check(grow, [(200_000, [])], mem_mb=8).status is Status.OOM
     assert check(grow, [(50_000, [])]).status is Status.OUTPUT_LIMIT
     assert check(grow, [(5_000, list(range(5_000, 0, -1)))]).ok

@@ -15,7 +15,8 @@ FIB = "def fib(n: u24) -> u24:\n  if n < 2:\n    return n\n  else:\n    return f
 COUNT = "def count(n: u24) -> u24:\n  if n == 0:\n    return 0\n  else:\n    return 1 + count(n - 1)\n"
 NESTED = "def twice(n: u24) -> u24:\n  return count(count(n))\n"
 TREE = (
-    "def grow(d: u24) -> Tree(u24):\n  bend d:\n    when d != 0:\n      t = ![fork(d - 1), fork(d - 1)]\n    else:\n"
+    "def grow(d: u24) -> Tree(u24):\n  bend d:\n    when d != 0:\n      t = ![fork(d - 1), fork(d - 1)]\n"
+    "    else:\n"
     "      t = !1\n  return t\n\ndef total(t: Tree(u24)) -> u24:\n  fold t:\n    case Tree/Node:\n"
     "      return t.left + t.right\n    case Tree/Leaf:\n      return t.value\n"
 )

@@ -22,7 +22,8 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '  *broken*) echo "error: no" >&2; exit 1;;\n'
         '  *install*hvm@*) for a; do p="$l"; l="$a"; done; out="$p/bin/hvm"; v="hvm 2.0.22";;\n'
         '  *install*bend-lang@*) for a; do p="$l"; l="$a"; done; out="$p/bin/bend"; v="bend-lang 0.2.38";;\n'
-        '  *build*) for a; do l="$a"; done; mkdir -p "$l/release"; out="$l/release/trihead-bend-worker"; v=w;;\n'
+        '  *build*) for a; do l="$a"; done; mkdir -p "$l/release"; '
+        'out="$l/release/trihead-bend-worker"; v=w;;\n'
         "esac\n"
         'printf \'#!/bin/sh\\necho "%s"\\n\' "$v" > "$out"; chmod +x "$out"\n'
     )

@@ -17,10 +17,10 @@ from verify.verdict import Status, Verdict
 
 # HumanEval tasks whose canonical solution goes through, each agreeing with Python on its own tests.
 AGREE = [
-    3, 5, 7, 8, 10, 11, 13, 14, 15, 16, 18, 23, 27, 28, 29, 30, 31, 34, 35, 37, 38, 40, 41, 42, 43, 44, 48, 49, 50, 51,
-    52, 53, 54, 55, 56, 57, 59, 60, 61, 62, 63, 65, 66, 68, 69, 72, 73, 74, 76, 80, 82, 83, 85, 96, 97, 98, 100, 102,
-    104, 106, 107, 109, 110, 112, 113, 121, 122, 127, 129, 131, 132, 135, 138, 140, 142, 152, 153, 154, 155, 156, 157,
-    159, 163,
+    3, 5, 7, 8, 10, 11, 13, 14, 15, 16, 18, 23, 27, 28, 29, 30, 31, 34, 35, 37, 38, 40, 41, 42, 43, 44, 48,
+    49, 50, 51, 52, 53, 54, 55, 56, 57, 59, 60, 61, 62, 63, 65, 66, 68, 69, 72, 73, 74, 76, 80, 82, 83, 85,
+    96, 97, 98, 100, 102, 104, 106, 107, 109, 110, 112, 113, 121, 122, 127, 129, 131, 132, 135, 138, 140,
+    142, 152, 153, 154, 155, 156, 157, 159, 163,
 ]  # fmt: skip
 LIMITED = (Status.FUEL, Status.OOM, Status.TIMEOUT)
 
@@ -108,8 +108,10 @@ def test_arithmetic_is_pythons(expression: str, calls: list[tuple[int, int]]) ->
 
 PROGRAMS = {
     "loops": (
-        "def f(xs, n):\n    out = []\n    i = 0\n    while True:\n        i += 1\n        if i > n:\n            break\n"
-        "        if i % 2:\n            continue\n        for x in xs:\n            if x == i:\n                out.append(-x)\n"
+        "def f(xs, n):\n    out = []\n    i = 0\n    while True:\n        i += 1\n        if i > n:\n"
+        "            break\n"
+        "        if i % 2:\n            continue\n        for x in xs:\n            if x == i:\n"
+        "                out.append(-x)\n"
         "                break\n        else_ = i\n        out.append(else_)\n    return out\n",
         [([2, 4, 5], 6), ([], 3), ([1], 0)],
     ),
@@ -127,7 +129,8 @@ PROGRAMS = {
         [([1, 2, 3, 4],), ([5, 6],)],
     ),
     "strings": (
-        "def f(s):\n    out = ''\n    for i, c in enumerate(s):\n        if c.isalpha() and c not in 'aeiou':\n"
+        "def f(s):\n    out = ''\n    for i, c in enumerate(s):\n        if c.isalpha() and c not in 'aeiou':"
+        "\n"
         "            out += c.upper() * (i % 3)\n    return (out, out[::-1] == out, len(s), 'b' < s)\n",
         [("hello, world",), ("",), ("abcba",)],
     ),
@@ -141,8 +144,10 @@ PROGRAMS = {
         [([1, 2, 2], [2, 1]), ([1], [2]), ([], [])],
     ),
     "state carried past a loop": (
-        "def f(n):\n    a, b = 0, 1\n    total = 0\n    while a < n:\n        if a % 2 == 0:\n            total += a\n"
-        "        a, b = b, a + b\n    for k in range(3, 0, -1):\n        total = total * 2 - k\n    return total\n",
+        "def f(n):\n    a, b = 0, 1\n    total = 0\n    while a < n:\n        if a % 2 == 0:\n"
+        "            total += a\n"
+        "        a, b = b, a + b\n    for k in range(3, 0, -1):\n        total = total * 2 - k\n"
+        "    return total\n",
         [(0,), (50,), (4000,)],
     ),
     "bool arithmetic": (

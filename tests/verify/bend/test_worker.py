@@ -108,7 +108,10 @@ def test_imports_are_denied_in_the_worker() -> None:
 
 @pytest.mark.bend
 def test_builtins_are_there_when_they_are_named() -> None:
-    code = "def f(n: u24) -> u24:\n  (n, xs) = List/length([1, 2, 3])\n  return n + f24/to_u24(Math/sqrt(16.0))\n"
+    code = (
+        "def f(n: u24) -> u24:\n  (n, xs) = List/length([1, 2, 3])\n"
+        "  return n + f24/to_u24(Math/sqrt(16.0))\n"
+    )
     assert worker.pool().run(program("f(1)", code), LIMITS).result == "7"
     maps = "def f(n: u24) -> u24:\n  m = { 1: 5, 2: 6 }\n  return m[2]\n"
     assert worker.pool().run(program("f(1)", maps), LIMITS).result == "6"

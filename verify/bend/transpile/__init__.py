@@ -3,10 +3,11 @@
     made = transpile(source, "is_prime", [(7,), (8,)])
     made.source, made.entry
 
-Ints (24 bits, checked), bools, strings of ASCII letters, lists and tuples; functions, recursion, if, while, for over
-ranges and lists, break, continue, early returns, comprehensions, the builtins and methods of `builtin.py`. Integers
-follow Python: `//` and `%` round down, an overflow of 24 bits stops the program, an index may be negative. Everything
-else is refused by name and line (`Unsupported`): nothing is translated approximately.
+Ints (24 bits, checked), bools, strings of ASCII letters, lists and tuples; functions, recursion, if, while,
+for over ranges and lists, break, continue, early returns, comprehensions, the builtins and methods of
+`builtin.py`. Integers follow Python: `//` and `%` round down, an overflow of 24 bits stops the program, an
+index may be negative. Everything else is refused by name and line (`Unsupported`): nothing is translated
+approximately.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lists that are changed in place must have no second name.
 
-Bend's values never change, so `xs.append(x)` becomes `xs = append(xs, x)`. That is the same only when nothing else
-can see the list: it was made in this function and not stored anywhere else.
+Bend's values never change, so `xs.append(x)` becomes `xs = append(xs, x)`. That is the same only when
+nothing else can see the list: it was made in this function and not stored anywhere else.
 """
 
 from __future__ import annotations

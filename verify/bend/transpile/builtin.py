@@ -1,7 +1,8 @@
 """Which built-in functions, methods and operators of Python exist here, their types and their Bend helpers.
 
-One table serves type inference and code generation: `call(name, types)` says what a call needs and gives, and which
-definition of `runtime.py` does it. Types that are still unknown at inference time are taken for lists or ints.
+One table serves type inference and code generation: `call(name, types)` says what a call needs and gives,
+and which definition of `runtime.py` does it. Types that are still unknown at inference time are taken for
+lists or ints.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from verify.bend.transpile.pytypes import BOOL, INT, STR, Type, list_of, prune, 
 class Operation:
     """`parameters` and `result` are unified with the use.
 
-    helper: a definition applied to the arguments, a template of them (`{0}`), an infix operator, or nothing (the
-    argument itself). item: the element type for which helpers like `py/in_T` have to be made, `{item}` in a template.
+    helper: a definition applied to the arguments, a template of them (`{0}`), an infix operator, or nothing
+    (the argument itself). item: the element type for which helpers like `py/in_T` have to be made, `{item}`
+    in a template.
     """
 
     parameters: tuple[Type, ...]
@@ -136,8 +138,9 @@ def call(node: ast.Call, name: str, types: Sequence[Type]) -> Operation:
         case "zip", [a, b]:
             left, right = STR if a == "str" else var(), STR if b == "str" else var()
             needs = (STR if a == "str" else list_of(left), STR if b == "str" else list_of(right))
-            texts = ["py/chars({%d})" % at if kind == "str" else "{%d}" % at for at, kind in enumerate(kinds)]
-            return Operation(needs, list_of(tuple_of([left, right])), f"py/zip({', '.join(texts)})")
+            first = "py/chars({0})" if a == "str" else "{0}"
+            second = "py/chars({1})" if b == "str" else "{1}"
+            return Operation(needs, list_of(tuple_of([left, right])), f"py/zip({first}, {second})")
     raise Unsupported(node, f"{name}({', '.join(show(typ) for typ in types)})")
 
 

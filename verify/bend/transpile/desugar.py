@@ -1,7 +1,7 @@
 """Python to a smaller Python: what the rest of the transpiler does not need to know.
 
-Augmented assignments become assignments, generators and map/filter become list comprehensions, functions defined
-inside others move to the top when they use no variable of their surroundings.
+Augmented assignments become assignments, generators and map/filter become list comprehensions, functions
+defined inside others move to the top when they use no variable of their surroundings.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _construct(node: ast.AST) -> str:
 
 
 class _Desugar(ast.NodeTransformer):
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:  # noqa: N802 - the name ast expects
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         self.generic_visit(node)
         target = node.target
         if isinstance(target, ast.Name):
@@ -86,21 +86,22 @@ class _Desugar(ast.NodeTransformer):
             raise Unsupported(node, "assignment to an attribute")
         value = ast.copy_location(ast.BinOp(ast.copy_location(left, node), node.op, node.value), node)
         assign = ast.copy_location(ast.Assign([target], value), node)
-        # `xs += ys` extends the list in place; as an assignment it would not be seen by other names of the list.
+        # `xs += ys` extends the list in place; as an assignment it would not be seen by other names of the
+        # list.
         assign.in_place = isinstance(target, ast.Name)  # type: ignore[attr-defined]  # a mark read by `infer`
         return assign
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # noqa: N802 - the name ast expects
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         self.generic_visit(node)
         if node.value is None:
             raise Unsupported(node, "an annotation without a value")
         return ast.copy_location(ast.Assign([node.target], node.value), node)
 
-    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:  # noqa: N802 - the name ast expects
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
         self.generic_visit(node)
         return ast.copy_location(ast.ListComp(node.elt, node.generators), node)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - the name ast expects
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         function = node.func
         if not isinstance(function, ast.Name) or function.id not in ("map", "filter") or len(node.args) != 2:

@@ -6,7 +6,8 @@ import ast
 
 
 class Unsupported(ValueError):
-    """A construct outside the subset. `line` is that of the Python source, 0 when it concerns the whole program."""
+    """A construct outside the subset. `line` is that of the Python source, 0 when it concerns the whole
+    program."""
 
     def __init__(self, node: ast.AST | None, what: str) -> None:
         self.line = getattr(node, "lineno", 0)

@@ -1,6 +1,8 @@
-"""Expressions to Bend. What must be lazy (and, or, conditional expressions) becomes an if statement before its use.
+"""Expressions to Bend. What must be lazy (and, or, conditional expressions) becomes an if statement before
+its use.
 
-`lower(node, out)` returns the text of a Bend expression and appends to `out` the statements that have to come first.
+`lower(node, out)` returns the text of a Bend expression and appends to `out` the statements that have to
+come first.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from verify.bend.transpile.infer import Typed, reverse
 from verify.bend.transpile.pytypes import INT, Type, bend, mangle, prune, unify
 from verify.bend.transpile.runtime import Runtime
 from verify.bend.types import string_literal
-
 
 _OPEN = re.compile(r"[A-Za-z0-9]_(?![A-Za-z0-9_])|\bt[0-9]+\b|_rest\b")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -178,8 +179,9 @@ class Expressions:
     def _opened(self, texts: list[str]) -> list[str]:
         """Arguments of a call, at least one of them with a variable.
 
-        Bend turns a call without variables into a definition of its own, which is passed on unevaluated, and HVM
-        may not duplicate a reference to a definition that duplicates. A variable that is not used prevents it.
+        Bend turns a call without variables into a definition of its own, which is passed on unevaluated,
+        and HVM may not duplicate a reference to a definition that duplicates. A variable that is not used
+        prevents it.
         """
         if any(_OPEN.search(_STRING.sub("", text)) for text in texts) or not self.names.bound():
             return texts

@@ -1,7 +1,7 @@
 """Types of every expression and variable of a program, found by unification.
 
-Parameters start from the arguments of the cases (and from annotations where these say more), everything else follows
-from use. A variable has one type in the whole of its function, as in Bend.
+Parameters start from the arguments of the cases (and from annotations where these say more), everything
+else follows from use. A variable has one type in the whole of its function, as in Bend.
 """
 
 from __future__ import annotations
@@ -379,9 +379,10 @@ def _statement_name(node: ast.stmt) -> str:
 
 def _expression_name(node: ast.expr) -> str:
     names = {
-        "Dict": "dict", "Set": "set literal", "DictComp": "dict comprehension", "SetComp": "set comprehension",
-        "Lambda": "lambda", "JoinedStr": "f-string", "Attribute": "attribute", "Starred": "starred expression",
-        "Await": "await", "Yield": "yield", "NamedExpr": "assignment expression",
+        "Dict": "dict", "Set": "set literal", "DictComp": "dict comprehension",
+        "SetComp": "set comprehension", "Lambda": "lambda", "JoinedStr": "f-string",
+        "Attribute": "attribute", "Starred": "starred expression", "Await": "await", "Yield": "yield",
+        "NamedExpr": "assignment expression",
     }  # fmt: skip
     kind = type(node).__name__
     return names.get(kind, kind)

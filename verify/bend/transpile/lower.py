@@ -1,7 +1,8 @@
 """Statements to Bend: every place that control can reach from two sides becomes a definition of its own.
 
-A loop is a definition that calls itself with the variables it carries; what follows a branch or a `break` is one
-that gets the variables it reads. With that, an early `return` is simply a return, and every block ends in one.
+A loop is a definition that calls itself with the variables it carries; what follows a branch or a `break`
+is one that gets the variables it reads. With that, an early `return` is simply a return, and every block
+ends in one.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from verify.bend.transpile.pytypes import INT, Type, bend, list_of, prune
 from verify.bend.transpile.runtime import Runtime
 
 _RESERVED = {
-    "main", "Main", "def", "type", "object", "hvm", "import", "from", "unchecked", "checked", "if", "elif", "else",
-    "match", "case", "switch", "fold", "bend", "when", "open", "use", "with", "return", "lambda", "for", "in", "fork",
-    "u24", "i24", "f24", "String", "List", "Tree", "Map", "Nat", "Result", "Maybe", "Any", "None", "IO", "unreachable",
-    "defer", "undefer", "defer_arg", "DiffList", "Utf8", "Math", "py",
+    "main", "Main", "def", "type", "object", "hvm", "import", "from", "unchecked", "checked", "if", "elif",
+    "else", "match", "case", "switch", "fold", "bend", "when", "open", "use", "with", "return", "lambda",
+    "for", "in", "fork", "u24", "i24", "f24", "String", "List", "Tree", "Map", "Nat", "Result", "Maybe",
+    "Any", "None", "IO", "unreachable", "defer", "undefer", "defer_arg", "DiffList", "Utf8", "Math", "py",
 }  # fmt: skip
 
 
 @dataclass(slots=True)
 class Jump:
-    """A place to continue at: a definition and the Python variables it is given. No `target`: the function's end."""
+    """A place to continue at: a definition and the Python variables it is given. No `target`: the
+    function's end."""
 
     target: str
     variables: list[str]

@@ -1,4 +1,5 @@
-"""Types of the Python subset, with unification: int, bool, str, list, tuple, and variables for what is not known yet."""
+"""Types of the Python subset, with unification: int, bool, str, list, tuple, and variables for what is not
+known yet."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from verify.bend.transpile.errors import Unsupported
 
 @dataclass(eq=False, slots=True)
 class Type:
-    """`kind` is int, bool, str, list, set, tuple or var. A set is a list without repeats that may not be iterated."""
+    """`kind` is int, bool, str, list, set, tuple or var. A set is a list without repeats that may not be
+    iterated."""
 
     kind: str
     args: list[Type] = field(default_factory=list)

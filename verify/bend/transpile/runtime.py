@@ -1,8 +1,9 @@
 """Python's operations as Bend definitions, put into a program when it uses them.
 
-Arithmetic is checked: HVM's integers have 24 bits and wrap silently, Python's do not. `py/add` and its kin divide by
-zero with `%` when a result leaves +-8388607, so an overflow ends the program with a message of its own instead of a
-wrong answer; what raises in Python (an index out of range, a division by zero) divides by zero with `/`.
+Arithmetic is checked: HVM's integers have 24 bits and wrap silently, Python's do not. `py/add` and its kin
+divide by zero with `%` when a result leaves +-8388607, so an overflow ends the program with a message of
+its own instead of a wrong answer; what raises in Python (an index out of range, a division by zero) divides
+by zero with `/`.
 """
 
 from __future__ import annotations
