@@ -27,7 +27,6 @@ from verify.sandbox import Probe, Sandbox, SandboxError, Started
 LABEL = "trihead.verify"
 SERVER_MB = 192
 SERVER_PROCESSES = 12
-SERVE_MB = 2_048  # a container must hold the largest check; each check has its own rlimits below
 _REMEDY = "start the Docker daemon and run `verify install python-image`, or use --backend bubblewrap"
 _numbers = itertools.count()
 
@@ -81,8 +80,7 @@ class Docker(Sandbox):
         return self._probe
 
     def serve(self, argv: Sequence[str], search_path: Sequence[str]) -> Started:
-        limits = Limits(mem_mb=SERVE_MB, disk_mb=64, processes=64)
-        return self._start(argv, limits, search_path)
+        return self._start(argv, Limits(disk_mb=64), search_path)
 
     def command(self, argv: Sequence[str], limits: Limits, search_path: Sequence[str]) -> Started:
         # `timeout` inside: were our client killed, the container would still end by itself
@@ -139,7 +137,21 @@ class Docker(Sandbox):
                     with contextlib.suppress(OSError):
                         stream.close()
 
-        return Started(process, close, kills if prefix else lambda: 0)
+        applied = (limits.mem_mb, limits.processes)
+
+        def resize(new: Limits) -> None:
+            nonlocal applied
+            if (new.mem_mb, new.processes) == applied:
+                return
+            size = f"{new.mem_mb + SERVER_MB}m"
+            tasks = str(new.processes + SERVER_PROCESSES)
+            try:
+                _docker("update", "--memory", size, "--memory-swap", size, "--pids-limit", tasks, name)
+            except SandboxError as error:
+                raise OSError(str(error)) from None
+            applied = (new.mem_mb, new.processes)
+
+        return Started(process, close, kills if prefix else lambda: 0, resize)
 
 
 def _oom_killed(name: str) -> int:

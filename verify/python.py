@@ -299,7 +299,7 @@ def _decide(reply: dict[str, Any], limits: Limits, first: tuple[Status, str] | N
     if end == "exit":
         if reply["oom"]:
             return Status.OOM, f"used more than {limits.mem_mb} MiB of memory"
-        if killer in (signal.SIGKILL, signal.SIGXCPU) and reply["cpu_s"] >= 0.98 * limits.cpu_s:
+        if killer in (signal.SIGKILL, signal.SIGXCPU) and reply["cpu_s"] >= 0.9 * limits.cpu_s:
             return Status.TIMEOUT, f"used more than {limits.cpu_s:g} s of CPU time"
         if killer:
             return Status.RUNTIME_ERROR, f"its process died of {_signal_name(killer)}"

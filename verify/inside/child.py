@@ -123,7 +123,7 @@ def run_child(ctl: int, out: int, err: int, mode: str, baseline: int) -> NoRetur
         frame = read_frame(confine.CTL)
         if frame is not None:
             job = marshal.loads(frame)
-            confine.apply(job["limits"], mode, baseline, private=job["role"] == "test")
+            confine.apply(job["limits"], mode, baseline)
             gc.enable()
             ROLES[job["role"]](job)
         code = 0

@@ -41,13 +41,15 @@ def enter(mode: str) -> None:
     """Before the job is known (in a spare child): a new session, and in `namespaces` mode private mounts."""
     os.setsid()
     if mode != "namespaces":
-        linux.prctl(
-            linux.PR_SET_DUMPABLE, 1
-        )  # the server is not: its memory stays closed, our oom score opens
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # our /proc files open to us; nobody hostile lives
     with contextlib.suppress(OSError):
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(score, b"1000")  # when the cgroup is full the kernel takes a candidate, never the server
         os.close(score)
+    if mode != "namespaces":
+        # Without namespaces a candidate can name the children that wait beside it, the driver of its own tests
+        # among them; closed memory is what keeps it from writing there through /proc/PID/mem.
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
     if mode == "namespaces":
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
         _mount_scratch(DEFAULT_DISK_MB)
@@ -58,12 +60,8 @@ def _mount_scratch(disk_mb: int) -> None:
     linux.mount_tmpfs(b"/tmp", b"size=%dm,nr_inodes=%d,mode=0700" % (disk_mb, disk_mb * 256))
 
 
-def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = False) -> None:
-    """With the job known: scratch size, rlimits, no capabilities, seccomp. After this the candidate may run.
-
-    `private` keeps the process's memory closed to others of its uid (the driver of trusted tests in a
-    container).
-    """
+def apply(limits: dict[str, Any], mode: str, baseline: int) -> None:
+    """With the job known: scratch size, rlimits, no capabilities, seccomp. Then the candidate may run."""
     disk_mb: int = limits["disk_mb"]
     if mode == "namespaces":
         if disk_mb != DEFAULT_DISK_MB:
@@ -71,8 +69,6 @@ def apply(limits: dict[str, Any], mode: str, baseline: int, private: bool = Fals
         linux.drop_capabilities()
         os.chdir("/tmp")
         linux.cap(resource.RLIMIT_NPROC, limits["processes"])
-    if private:
-        linux.prctl(linux.PR_SET_DUMPABLE, 0)
     linux.cap(resource.RLIMIT_AS, baseline + limits["mem_mb"] * MEGABYTE)
     linux.cap(resource.RLIMIT_CPU, max(1, -int(-limits["cpu_s"] // 1)))
     linux.cap(resource.RLIMIT_FSIZE, disk_mb * MEGABYTE)

@@ -288,6 +288,8 @@ def wipe(folder: str) -> None:
             os.chmod(name, 0o700, dir_fd=root)
             inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
             for entry in os.scandir(inner):  # lift the members to the top, so that depth never matters
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.name, 0o700, dir_fd=inner)  # a folder moves only if we may write to it
                 doomed += 1
                 lifted = f".doomed-{os.getpid()}-{doomed}"
                 os.rename(entry.name, lifted, src_dir_fd=inner, dst_dir_fd=root)
