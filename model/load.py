@@ -118,7 +118,9 @@ def heads_folder(folder: Path, heads: str | None) -> Path | None:
             )
         return chosen
     name = str(store.record(folder).get("name", folder.name))
-    for place in (store.home() / "heads" / name, Path(__file__).resolve().parent.parent / "heads" / name):
-        if (place / "heads.json").is_file():
-            return place
+    package = Path(__file__).resolve().parent
+    # Promoted ones, those packed into the wheel, those of a checkout.
+    for place in (store.home() / "heads", package / "shipped_heads", package.parent / "heads"):
+        if (place / name / "heads.json").is_file():
+            return place / name
     return None

@@ -98,7 +98,34 @@ def _about(name: str, context: int | None) -> dict[str, Any]:
         "source_sha256": made.get("source", {}).get("sha256"),
         "tensors_sha256": made.get("tensors_sha256"),
         "tokenizer_sha256": made.get("tokenizer_sha256"),
+        "heads": None if folder is None else _heads(folder),
     }
+
+
+def _heads(folder: Path) -> dict[str, Any] | None:
+    """The heads that `load` would mount on this base: where, ranks, hash and how they were trained."""
+    from model import store
+    from model.errors import WeightsError
+    from model.load import heads_folder
+
+    place = heads_folder(folder, None)
+    if place is None:
+        return None
+    try:
+        record = json.loads((place / "heads.json").read_text(encoding="utf-8"))
+        heads = {
+            name: {"role": head["role"], "r": head["r"], "alpha": head["alpha"]}
+            for name, head in record["config"]["heads"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{place}/heads.json cannot be read ({error}); use other heads") from error
+    training = {
+        key: value
+        for key, value in record.get("training", {}).items()
+        if isinstance(value, int | float | str)
+    }
+    sha256 = store.sha256_of(place / "heads.json")
+    return {"folder": str(place), "sha256": sha256, "heads": heads, "training": training}
 
 
 def _this_machine(shape: Shape, tokens: int) -> dict[str, Any]:
@@ -172,11 +199,25 @@ def _print_about(about: dict[str, Any]) -> None:
     for key in ("source_sha256", "tensors_sha256", "tokenizer_sha256"):
         if about[key]:
             click.echo(f"  {key:<17} {about[key]}")
+    _print_heads(about["heads"])
     table = Table("GPU", f"fits at {about['at_context']}", "longest context", box=None, pad_edge=False)
     for gpu in about["gpus"]:
         longest = str(gpu["longest_context"]) if gpu["longest_context"] else "-"
         table.add_row(f"{gpu['gb']} GB", "yes" if gpu["fits"] else "no", longest)
     Console().print(table)
+
+
+def _print_heads(heads: dict[str, Any] | None) -> None:
+    from model.safetext import printable
+
+    if heads is None:
+        return
+    click.echo(f"  heads       {heads['folder']} (sha256 {heads['sha256'][:16]}...)")
+    for name, head in heads["heads"].items():
+        click.echo(printable(f"    {name:<16} role {head['role']}, r {head['r']}, alpha {head['alpha']:g}"))
+    if heads["training"]:
+        record = ", ".join(f"{key} {value}" for key, value in heads["training"].items())
+        click.echo(printable(f"    trained: {record}"))
 
 
 def _count(number: int) -> str:
