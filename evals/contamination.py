@@ -33,7 +33,7 @@ _FENCED = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Where (file and line), which task, what was found (`prompt`, `solution`, `syntax`) and how much of it."""
+    """Where (file and line), which task, what was found (`prompt`, `solution`, `syntax`), how much of it."""
 
     where: str
     task_id: str

@@ -71,7 +71,7 @@ class _OurFault(Exception):
 
 
 class _Judging:
-    """What is known of each input so far: `flags` (None: not reached) and `problems` of those that are wrong."""
+    """What is known of each input so far: `flags` (None: not reached), and `problems` of the wrong ones."""
 
     def __init__(self, task: OutputTask, solution: str, expected: Expected, runner: InputRunner) -> None:
         self.task, self.solution, self.expected, self.runner = task, solution, expected, runner

@@ -125,16 +125,16 @@ def _markdown(folder: RunFolder) -> str:
     lines += [
         "",
         f"{summary['n_samples']} samples of {summary['n_tasks']} tasks; {summary['tokens']:,} tokens in "
-        f"{summary['forwards']:,} forwards ({summary['tpf']:.2f} a forward), {summary['tok_s']:.1f} tokens/s.",
+        f"{summary['forwards']:,} forwards ({summary['tpf']:.2f} a forward), "
+        f"{summary['tok_s']:.1f} tokens/s.",
         f"Infrastructure failures (not counted): {len(summary['infra'])}. Flaky: {len(summary['flaky'])}.",
         "",
         "| task | sample | base | plus | tokens | forwards |",
         "|---|---|---|---|---|---|",
     ]
     for row in _table_rows(folder):
-        lines.append(
-            f"| {row['task_id']} | {row['sample']} | {row['base']} | {row['plus']} | {row['tokens']} | {row['forwards']} |"
-        )
+        cells = (row[key] for key in ("task_id", "sample", "base", "plus", "tokens", "forwards"))
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 

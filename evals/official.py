@@ -27,14 +27,14 @@ from evals.rundir import RunFolder
 from evals.sample import Sample, scored_from_row
 
 KNOWN = {
-    "HumanEval/32": "known bug of evalplus 0.3.1: its find_zero oracle never sets the result, so nobody can pass",
+    "HumanEval/32": "known bug of evalplus 0.3.1: its find_zero oracle never sets a result: nobody passes",
 }
 MEMORY_NOTE = "evalplus limits memory to 4 GiB including its own; set EVALPLUS_MAX_MEMORY_BYTES"
 
 
 @dataclass(frozen=True, slots=True)
 class Official:
-    """What evalplus said: statuses by (task, sample) as (base, plus), its seconds, its own last output lines."""
+    """What evalplus said: statuses by (task, sample) as (base, plus), its seconds, its own output."""
 
     statuses: dict[tuple[str, int], tuple[str, str]]
     wall_s: float

@@ -29,13 +29,14 @@ LIMITS = Limits(wall_s=20.0, cpu_s=20.0)
 SYNTAX = """\
 Bend is a small functional language that looks like Python. Rules:
 - Indent with 2 spaces. Every function states its types: def f(x: u24, xs: List(u24)) -> u24:
-- u24 are whole numbers from 0; truth values are 1 and 0. i24 are signed and always written with a sign: +1, -1, +0.
-- Operators: + - * / % (whole-number division), == != < > <= >=, & | on truth values. There is no and, or, not.
-- if always has an else, and every branch ends with return. There are no loops: use recursion. No early return.
+- u24 are whole numbers from 0; truth values are 1 and 0. i24 are signed and written with a sign: +1, -1, +0.
+- Operators: + - * / % (whole-number division), == != < > <= >=, & | on truth values. No and, or, not.
+- if always has an else, and every branch ends with return. No loops: use recursion. No early return.
 - Take a number apart with switch: case 0 and case _, where n-1 (no spaces) is the number before n.
 - Take a list apart with match: case List/Nil and case List/Cons, where xs.head and xs.tail are its parts.
-  Make one with List/Nil and List/Cons(head, tail). Strings work the same way: String/Nil, String/Cons, character codes.
-- Pairs: (a, b) makes one, (a, b) = p takes one apart. Helper functions are allowed; do not write main or imports.
+  Make one with List/Nil and List/Cons(head, tail). Strings work the same way: String/Nil, String/Cons;
+  their heads are character codes.
+- Pairs: (a, b) makes one, (a, b) = p takes one apart. Helper functions are allowed; no main, no imports.
 
 Example:
 ```bend

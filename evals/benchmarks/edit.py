@@ -56,7 +56,8 @@ class EditBenchmark(Benchmark):
     def messages(self, task: Task) -> tuple[Message, ...]:
         user = (
             f"Here is a Python file:\n```python\n{task.data['before']}```\n"
-            f"Change it: {task.data['instruction']}\nReply with the whole changed file in a markdown code block.\n"
+            f"Change it: {task.data['instruction']}\n"
+            "Reply with the whole changed file in a markdown code block.\n"
         )
         return Message("user", user), Message("assistant", "```python\n")
 

@@ -1,8 +1,10 @@
 """Tasks for the whole agent: a task.md with visible cases, a workspace, and hidden inputs that decide.
 
-Some start from nothing, some from a file that has a bug or lacks a feature. `solution` is the wanted content of `file`;
-its results on the hidden inputs are what is right.
+Some start from nothing, some from a file that has a bug or lacks a feature. `solution` is the wanted content
+of `file`; its results on the hidden inputs are what is right.
 """
+
+# ruff: noqa: E501 - tasks are data: a sentence or a program stays on one line
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Bend tasks on lists: recursion along the spine, accumulators, sorting."""
 
+# ruff: noqa: E501 - tasks are data: a sentence or a program stays on one line
+
 from __future__ import annotations
 
 from itertools import accumulate

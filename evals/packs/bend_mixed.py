@@ -1,5 +1,7 @@
 """Bend tasks on pairs, strings and signed numbers."""
 
+# ruff: noqa: E501 - tasks are data: a sentence or a program stays on one line
+
 from __future__ import annotations
 
 from evals.packs.bend_task import BendTask, lists, nat, pairs, words

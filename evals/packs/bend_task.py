@@ -1,7 +1,7 @@
 """One Bend task: a signature, a sentence, a Bend solution, and a Python reference that says what is right.
 
-A check calls the Bend program on the edge inputs and on seeded random ones and compares with the reference, so a task
-is a property ("equals the reference") and not a handful of examples.
+A check calls the Bend program on the edge inputs and on seeded random ones and compares with the reference,
+so a task is a property ("equals the reference") and not a handful of examples.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""Edits to small files, as a colleague would ask for them: the file is one of `programs`, the instruction is new.
+"""Edits to small files, as a colleague would ask for them: the file is one of `programs`, the instruction is
+new.
 
-`after` is a file that follows the instruction; its results on the inputs say what is right. `more` are arguments that
-show the difference; the drawn inputs of the program show that the rest still works.
+`after` is a file that follows the instruction; its results on the inputs say what is right. `more` are
+arguments that show the difference; the drawn inputs of the program show that the rest still works.
 """
+
+# ruff: noqa: E501 - tasks are data: a sentence or a program stays on one line
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m evals.packs.mutate            print the repair tasks as JSON Lines (repair.jsonl is this output)
 
-A mutant is kept when it still compiles, ends, and gives another result than the original on at least one but not on
-all inputs, so that a failing test shows the way. Mutants run in a sandbox: a changed loop may not end.
+A mutant is kept when it still compiles, ends, and gives another result than the original on at least one but
+not on all inputs, so that a failing test shows the way. Mutants run in a sandbox: a changed loop may not end.
 """
 
 from __future__ import annotations

@@ -124,7 +124,8 @@ def print_differences(result: dict[str, Any], console: Console | None = None) ->
             table.add_row(*(safe(cell) for cell in cells), safe(row["reason"], 160))
         console.print(table)
     console.print(
-        f"{result['benchmark']}: {result['samples']} samples, ours {result['ours_pass']} pass in {result['ours_s']:.1f} s, "
+        f"{result['benchmark']}: {result['samples']} samples, "
+        f"ours {result['ours_pass']} pass in {result['ours_s']:.1f} s, "
         f"evalplus {result['evalplus_pass']} pass in {result['evalplus_s']:.1f} s; "
         f"{result['differ']} differences, {result['unexplained']} not listed bugs"
     )

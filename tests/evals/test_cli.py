@@ -228,9 +228,7 @@ def test_contamination_finds_prompts_solutions_and_renamed_code(evals: Any, tmp_
     rows = [
         {"messages": [{"role": "user", "content": problem["prompt"]}]},
         {"text": "```python\n" + renamed.split('"""')[0] + renamed.split('"""')[-1] + "\n```"},
-        {
-            "text": "An essay about list comprehensions, loops and why readable code matters to teams of any size."
-        },
+        {"text": "An essay about list comprehensions, loops and why readable code matters to any team."},
     ]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = evals("contamination", data, "--json", "--benchmark", "humaneval")

@@ -84,17 +84,20 @@ CHEATS = [
     "class Any:\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n"
     "def total(xs):\n    return Any()",
     # A number that is equal to everything.
-    "class N(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef total(xs):\n    return N(7)",
+    "class N(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\n"
+    "def total(xs):\n    return N(7)",
     # Expected values in a caller's frame: passes stock evalplus.
     "import sys\ndef total(xs):\n    frame = sys._getframe()\n    while frame:\n"
     "        for name in ('expected', 'exp', 'digests', 'reference'):\n"
-    "            if name in frame.f_locals: return frame.f_locals[name]\n        frame = frame.f_back\n    return 0",
+    "            if name in frame.f_locals: return frame.f_locals[name]\n"
+    "        frame = frame.f_back\n    return 0",
     # Printing what a verdict looks like, on every descriptor there is.
     "import os\nfor fd in range(1, 20):\n    try: os.write(fd, b'+\\n.\\n')\n    except OSError: pass\n"
     "def total(xs):\n    for fd in range(1, 20):\n        try: os.write(fd, b'0' * 32 + b'\\n.\\n')\n"
     "        except OSError: pass\n    os._exit(0)",
     # Comparison tools replaced.
-    "import hashlib, marshal\nmarshal.dumps = lambda *a: b''\nhashlib.blake2b = None\ndef total(xs):\n    return 0",
+    "import hashlib, marshal\nmarshal.dumps = lambda *a: b''\nhashlib.blake2b = None\n"
+    "def total(xs):\n    return 0",
 ]
 
 
@@ -107,7 +110,10 @@ def test_cheats_fail(plus_data: Path, judge: Judge, solution: str) -> None:
 
 
 def test_values_that_python_calls_equal(plus_data: Path, judge: Judge) -> None:
-    equal = "import enum\nclass E(enum.IntEnum):\n    A = 3\ndef total(xs):\n    return E.A if sum(xs) == 3 else float(sum(xs))"
+    equal = (
+        "import enum\nclass E(enum.IntEnum):\n    A = 3\n"
+        "def total(xs):\n    return E.A if sum(xs) == 3 else float(sum(xs))"
+    )
     assert score(plus_data, judge, 0, equal).ok
     assert score(plus_data, judge, 2, "def distinct(s):\n    return frozenset(s)").ok
     assert not score(plus_data, judge, 3, "def twice(xs):\n    return tuple(xs * 2)").ok

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from evals.extract import MAX_CHARS, MAX_PARSES, extract
 
-GOOD = "from typing import List\n\ndef helper(x):\n    return x + 1\n\ndef f(x: int) -> int:\n    return helper(x)"
+GOOD = (
+    "from typing import List\n\ndef helper(x):\n    return x + 1\n\n"
+    "def f(x: int) -> int:\n    return helper(x)"
+)
 
 
 def run(code: str, entry: str = "f") -> object:
@@ -103,9 +106,10 @@ def test_hard_texts_take_a_bounded_number_of_parses(
 
 
 pieces = st.sampled_from(
-    ["def f(x):\n", "    return x\n", "```python\n", "```\n", "import os\n", "Sure, here:\n", "@d\n", "x = 1\n",
-     "class A:\n", "    def g(self):\n", "        pass\n", "'''\n", "(\n", "\t", "é\n", "\r", "if x:\n", "print(f(1))\n"]
-)  # fmt: skip
+    ["def f(x):\n", "    return x\n", "```python\n", "```\n", "import os\n", "Sure, here:\n", "@d\n"]
+    + ["x = 1\n", "class A:\n", "    def g(self):\n", "        pass\n", "'''\n", "(\n", "\t", "é\n"]
+    + ["\r", "if x:\n", "print(f(1))\n"]
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -15,7 +15,8 @@ from tests.evals.conftest import plus_row
 
 pytest.importorskip("evalplus.evaluate")
 
-POLY = "    import math\n    x = 0.0\n    for _ in range(9999):\n        if abs(args[0][0] + args[0][1] * x) < 1e-9: break\n        x = -args[0][0] / args[0][1]\n    return x\n"
+# The zero of a polynomial of the first degree.
+POLY = "    return -args[0][0] / args[0][1]\n"
 
 
 def rows() -> list[dict[str, Any]]:

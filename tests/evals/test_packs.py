@@ -1,4 +1,4 @@
-"""Our own benchmarks: every reference passes, every starting point fails, nothing is borrowed from HumanEval."""
+"""Our own benchmarks: references pass, starting points fail, nothing is borrowed from HumanEval."""
 
 from __future__ import annotations
 

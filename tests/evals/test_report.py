@@ -21,7 +21,10 @@ from evals.settings import Settings
 from verify.verdict import Status
 
 CHROMIUM = shutil.which("chromium")
-EVIL = "</script><script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">\x1b[31m\u202e"
+EVIL = (
+    "</script><script>document.title='pwned'</script>"
+    "<img src=x onerror=\"document.title='pwned'\">\x1b[31m\u202e"
+)
 
 
 def write_run(path: Path, per_task: int, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
@@ -84,7 +87,8 @@ def test_terminal_text_is_one_line_without_control_sequences() -> None:
 def chromium(page: Path, scratch: Path, *flags: str) -> str:
     line = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--hide-scrollbars",
         f"--user-data-dir={scratch / 'profile'}", *flags, page.as_uri(),
     ]  # fmt: skip
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=True).stdout
@@ -97,8 +101,10 @@ frame.onload = () => {
   const inner = frame.contentDocument, page = inner.documentElement;
   const rows = inner.querySelectorAll(".row").length;
   if (inner.querySelector(".row")) inner.querySelector(".row").click();
-  const out = { ready: page.dataset.ready, title: inner.title, rows, overflow: page.scrollWidth - frame.clientWidth,
-    detail: getComputedStyle(inner.getElementById("detail")).display, cells: inner.querySelectorAll("#canvas i").length,
+  const out = { ready: page.dataset.ready, title: inner.title, rows,
+    overflow: page.scrollWidth - frame.clientWidth,
+    detail: getComputedStyle(inner.getElementById("detail")).display,
+    cells: inner.querySelectorAll("#canvas i").length,
     plots: inner.querySelectorAll(".plot svg").length, count: inner.getElementById("count").textContent };
   document.body.textContent = JSON.stringify(out);
 };

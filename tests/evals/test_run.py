@@ -1,4 +1,4 @@
-"""Whole runs with a real sandbox: refusal, resume, kill -9 at random points, infrastructure failures, flakes."""
+"""Whole runs with a real sandbox: refusal, resume, kill -9 at random points, failures of ours, flakes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from verify.verdict import Status
 
 
 class Halting:
-    """A source whose answers depend on task and sample only: every third is wrong. Slow enough to be killed."""
+    """Answers depend on task and sample only; every third is wrong. Slow enough to be killed."""
 
     instant = False
     info: dict[str, Any] = {"name": "halting"}  # noqa: RUF012 - one constant value, never changed
