@@ -106,9 +106,26 @@ def test_hard_texts_take_a_bounded_number_of_parses(
 
 
 pieces = st.sampled_from(
-    ["def f(x):\n", "    return x\n", "```python\n", "```\n", "import os\n", "Sure, here:\n", "@d\n"]
-    + ["x = 1\n", "class A:\n", "    def g(self):\n", "        pass\n", "'''\n", "(\n", "\t", "é\n"]
-    + ["\r", "if x:\n", "print(f(1))\n"]
+    [
+        "def f(x):\n",
+        "    return x\n",
+        "```python\n",
+        "```\n",
+        "import os\n",
+        "Sure, here:\n",
+        "@d\n",
+        "x = 1\n",
+        "class A:\n",
+        "    def g(self):\n",
+        "        pass\n",
+        "'''\n",
+        "(\n",
+        "\t",
+        "é\n",
+        "\r",
+        "if x:\n",
+        "print(f(1))\n",
+    ]
 )
 
 
