@@ -14,6 +14,7 @@ from typing import Any
 
 from verify.abuse.canary import Canary, Scene
 from verify.abuse.case import AbuseCase
+from verify.bend import close as close_bend
 from verify.checker import Checker
 from verify.request import Case, FunctionCheck, TestSourceCheck
 from verify.verdict import Status, Verdict
@@ -88,6 +89,9 @@ def _run(case: AbuseCase, checker: Checker, canary: Canary, start: Scene) -> Row
     problems = _leaks(case, verdict, canary)
     if case.lang == "python" and (harm := _honest(checker)):
         problems.append(harm)
+    if case.lang == "bend":
+        # A warm worker is ours: without it, what is left belongs to the program.
+        close_bend()
     deadline = time.monotonic() + SETTLE_S
     while (left := canary.differences(start)) and time.monotonic() < deadline:
         if any(line.startswith("ESCAPE") for line in left):

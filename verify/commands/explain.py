@@ -12,7 +12,15 @@ import click
 if TYPE_CHECKING:
     from verify.bend.explain import Report
 
-_EXIT = {"unavailable": 5, "internal_error": 5, "unsupported": 2, "refused": 2, "timeout": 3, "fuel": 3, "oom": 3}
+_EXIT = {
+    "unavailable": 5,
+    "internal_error": 5,
+    "unsupported": 2,
+    "refused": 2,
+    "timeout": 3,
+    "fuel": 3,
+    "oom": 3,
+}
 
 
 @click.command()
@@ -22,7 +30,8 @@ _EXIT = {"unavailable": 5, "internal_error": 5, "unsupported": 2, "refused": 2, 
 @click.option("--fuel", default=100_000_000, show_default=True, help="Interactions to spend at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def explain(file: Path, *, entry: str, arguments: str, fuel: int, as_json: bool) -> None:
-    """Report which parts of a Bend program run in parallel, its interactions, its depth and a speed-up estimate."""
+    """Report which parts of a Bend program run in parallel, its interactions, its depth and a speed-up
+    estimate."""
     import dataclasses
 
     from verify.bend import explain as explaining
