@@ -47,8 +47,8 @@ def enter(mode: str) -> None:
         os.write(score, b"1000")  # when the cgroup is full the kernel takes a candidate, never the server
         os.close(score)
     if mode != "namespaces":
-        # Without namespaces a candidate can name the children that wait beside it, the driver of its own tests
-        # among them; closed memory is what keeps it from writing there through /proc/PID/mem.
+        # Without namespaces a candidate can name the children that wait beside it, the driver of its own
+        # tests among them; closed memory is what keeps it from writing there through /proc/PID/mem.
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
     if mode == "namespaces":
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)

@@ -1,0 +1,129 @@
+"""`verify run`: exit codes, one clear line for bad input, and nothing hostile on the terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verify.terminal import line, plain
+
+
+def verify(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "verify.cli", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "good.py").write_text("def f(x):\n    return x + 1\n")
+    (tmp_path / "bad.py").write_text("def f(x):\n    return x\n")
+    (tmp_path / "hang.py").write_text("def f(x):\n    while True: pass\n")
+    (tmp_path / "flood.py").write_text("def f(x):\n    while True: print('x' * 1000)\n")
+    (tmp_path / "evil.py").write_text(
+        "print('\\x1b[2J\\x1b]0;owned\\x07 [bold]PASSED[/]')\ndef f(x):\n    return x\n"
+    )
+    (tmp_path / "cases.json").write_text('[{"args": [1], "expected": 2}]')
+    return tmp_path
+
+
+def run(files: Path, name: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return verify(
+        "run", str(files / name), "--entry", "f", "--cases", str(files / "cases.json"), *words, **environment
+    )
+
+
+def test_only_passed_is_zero(files: Path) -> None:
+    good = run(files, "good.py", "--json")
+    assert (good.returncode, json.loads(good.stdout)["status"]) == (0, "passed")
+    bad = run(files, "bad.py", "--json")
+    fields = json.loads(bad.stdout)
+    assert (bad.returncode, fields["status"], fields["detail"]) == (1, "failed", "case 0: got 1")
+
+
+@pytest.mark.parametrize(("name", "status"), [("hang.py", "timeout"), ("flood.py", "output_limit")])
+def test_a_test_that_hangs_or_floods(files: Path, name: str, status: str) -> None:
+    done = run(files, name, "--limits", "wall_s=0.5", "--json")
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (1, status)
+
+
+def test_no_bubblewrap(files: Path) -> None:
+    done = run(files, "good.py", "--backend", "bubblewrap", "--json", TRIHEAD_BWRAP="/nonexistent/bwrap")
+    fields = json.loads(done.stdout)
+    assert (done.returncode, fields["status"]) == (5, "unavailable")
+    assert "TRIHEAD_BWRAP" in fields["detail"]
+
+
+def test_user_namespaces_off(files: Path) -> None:
+    stub = files / "bwrap"
+    stub.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo bubblewrap 0.8.0 && exit 0\n'
+        'echo "bwrap: No permissions to create new namespace" >&2; exit 1\n'
+    )
+    stub.chmod(0o755)
+    done = run(files, "good.py", "--backend", "bubblewrap", "--json", TRIHEAD_BWRAP=str(stub))
+    fields = json.loads(done.stdout)
+    assert (done.returncode, fields["status"]) == (5, "unavailable")
+    assert "sysctl" in fields["detail"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("good.py",), "no tests"),
+        (("good.py", "--entry", "f", "--cases", "nowhere.json"), "nowhere.json"),
+        (("good.py", "--entry", "f", "--cases", "good.py"), "not JSON"),
+        (("cases.json", "--entry", "f", "--cases", "cases.json"), "suffix"),
+        (("good.py", "--entry", "f", "--cases", "cases.json", "--limits", "wal_s=1"), "unknown limit"),
+        (("good.py", "--entry", "f", "--cases", "cases.json", "--limits", "wall_s=-1"), "above 0"),
+        (("good.py", "--entry", "f", "--cases", "cases.json", "--backend", "vm"), "unknown backend"),
+        (("good.py", "--entry", "f", "--cases", "cases.json", "--backend", "subprocess"), "--unsafe"),
+        ((".",), "--test-cmd"),
+    ],
+)
+def test_bad_usage_is_one_line_and_two(files: Path, words: tuple[str, ...], message: str) -> None:
+    paths = [
+        str(files / word) if word == "." or ("." in word and not word.startswith("-")) else word
+        for word in words
+    ]
+    paths = [word if "=" not in word else Path(word).name for word in paths]
+    done = verify("run", *paths)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_hostile_output_does_not_reach_the_terminal(files: Path) -> None:
+    done = run(files, "evil.py")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert "\\x1b[2J" in done.stdout
+    assert "[bold]" in done.stdout
+
+
+def test_plain_text_has_no_control_characters() -> None:
+    text = "a\x1b[31m\u202eb\x00\x9bc\ud800\tn\n"
+    assert plain(text) == "a\\x1b[31m\\u202eb\\x00\\x9bc\\ud800\tn\n"
+    assert "\n" not in line(text)
+    assert len(plain("x" * 100_000)) < 5_000
+
+
+def test_help_is_light() -> None:
+    heavy = "{'torch', 'transformers', 'textual', 'vllm', 'pydantic', 'rich', 'docker', 'numpy'}"
+    script = (
+        "import sys\nfrom click.testing import CliRunner\nfrom verify.cli import cli\n"
+        f"assert CliRunner().invoke(cli, ['--help']).exit_code == 0\nprint({heavy} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
