@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evals.benchmark import Benchmark, Scored, Task, select
-from evals.errors import RunFolderError
 from evals.judge import Judge
-from evals.rundir import CONFIG, SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter
+from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter, refuse_used
 from evals.sample import Sample, scored_from_row, verdict_row
 from evals.settings import Settings
 from evals.source import SampleSource
@@ -76,16 +75,13 @@ def evaluate(
     """
     started = time.perf_counter()
     jobs = jobs or default_jobs()
-    if (out / CONFIG).is_file() and not resume:
-        # Before anything slow is loaded.
-        raise RunFolderError(
-            f"{out}: holds a run already; add --resume to go on with it, or choose another --out"
-        )
+    refuse_used(out, resume=resume)  # before anything slow is loaded
     tasks = {task.id: task for task in select(benchmark, settings)}
     wanted = list(keys) if keys is not None else [(t, i) for t in tasks for i in range(settings.n)]
     known = {sample.key for sample in RunFolder(out).samples()} if resume else set()
     complete = known.issuperset(wanted)
-    info = RunFolder(out).config["model"] if complete and known else source.info
+    # A model is not loaded only to say its name.
+    info = RunFolder(out).config["model"] if complete and known and not source.instant else source.info
     config = make_config(benchmark, settings, info, tasks.values())
     prompts = {task.id: task.prompt for task in tasks.values()}
     with RunWriter(out, config, resume=resume, prompts=prompts) as writer, Judge(jobs) as judge:

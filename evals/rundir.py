@@ -127,21 +127,15 @@ class RunWriter:
             ) from None
 
     def _check(self, path: Path, config: Mapping[str, Any], resume: bool) -> None:
-        if (path / CONFIG).is_file():
-            if not resume:
-                raise RunFolderError(
-                    f"{path}: holds a run already; add --resume to go on with it, or choose another --out"
-                )
-            old = self.folder.config
-            for key in IDENTITY:
-                if old.get(key) != json.loads(json.dumps(config.get(key))):
-                    raise RunFolderError(
-                        f"{path}: --resume with another {_difference(key, old, config)}; choose another --out"
-                    )
-        elif any(p.name != ".lock" for p in path.iterdir()):
-            raise RunFolderError(f"{path}: not empty and not a run; choose another --out")
-        else:
+        refuse_used(path, resume=resume)
+        if not (path / CONFIG).is_file():
             write_atomic(path / CONFIG, json.dumps(config, indent=1, sort_keys=True) + "\n")
+            return
+        old = self.folder.config
+        for key in IDENTITY:
+            if old.get(key) != json.loads(json.dumps(config.get(key))):
+                difference = _difference(key, old, config)
+                raise RunFolderError(f"{path}: --resume with another {difference}; choose another --out")
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """One row, one write, on disk when this returns. Raises RunFolderError (disk full)."""
@@ -174,6 +168,17 @@ class RunWriter:
         for file in self._files.values():
             file.close()
         self._lock.close()
+
+
+def refuse_used(path: Path, *, resume: bool) -> None:
+    """Raise RunFolderError for a folder with a run (unless `resume`) or with anything else in it."""
+    if (path / CONFIG).is_file():
+        if not resume:
+            raise RunFolderError(
+                f"{path}: holds a run already; add --resume to go on with it, or choose another --out"
+            )
+    elif path.is_dir() and any(file.name != ".lock" for file in path.iterdir()):
+        raise RunFolderError(f"{path}: not empty and not a run; choose another --out")
 
 
 def write_atomic(path: Path, text: str) -> None:
