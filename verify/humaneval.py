@@ -111,7 +111,7 @@ def _other(value: Any) -> Any:
         case bool():
             return not value
         case int() | float():
-            return 2 * value + 1
+            return value + 1 + abs(value)
         case str():
             return value + "x"
         case list():
