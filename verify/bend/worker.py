@@ -63,14 +63,17 @@ class Worker:
         self.isolation = "bubblewrap+seccomp" if boxed else "seccomp"
         self.checks = 0
         self._closed = False
-        self._process = subprocess.Popen(
-            boxed or [str(path), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                boxed or [str(path), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be started: {error.strerror}") from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._write_fd = self._process.stdin.fileno()

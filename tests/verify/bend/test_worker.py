@@ -138,3 +138,24 @@ def test_a_binary_that_is_not_the_worker(tmp_path: Path) -> None:
     fake.chmod(0o755)
     with pytest.raises(Unavailable, match="verify install bend --force"):
         worker.Pool(fake, 1).run(program("1"), LIMITS)
+
+
+@pytest.mark.bend
+def test_faults_leave_no_descriptor_and_no_process() -> None:
+    codes = [
+        "def f(n: u24) -> u24:\n  return n + 1\n",
+        "def f(n: u24) -> u24:\n  return n / (n - n)\n",
+        "def f(n: u24) -> u24:\n  return\n",
+        "def f(n: u24) -> String:\n  return n\n",
+        HANG,
+    ]
+    close()
+    me = psutil.Process()
+    before = me.num_fds(), len(me.children(recursive=True))
+    pool = worker.Pool(worker_path(), 1)
+    for turn in range(200):
+        pool.run(program("f(1)", codes[turn % len(codes)]), Limits(fuel=5_000))
+        if turn % 50 == 0:
+            pool.run(program("f(1)", HANG), Limits(fuel=10**12, mem_mb=8192, wall_s=0.05))
+    pool.close()
+    assert (me.num_fds(), len(me.children(recursive=True))) == before
