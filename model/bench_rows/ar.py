@@ -41,36 +41,53 @@ class Run:
 
 
 def rows(options: BenchOptions) -> Iterator[Row]:
+    """The engine's own precision in full, then the tokens once more in float32, where rounding is no
+    excuse.
+    """
     from model.engine import Engine
     from model.load import load
 
     engine = load(options.model, device=options.device, heads="none")
     if not isinstance(engine, Engine):
         raise RequestError(f"{options.model} does not run in our engine, which this group measures")
+    yield from _compare(engine, options, options.repeats)
+    if engine.precision != "fp32":
+        folder, name, device = engine.folder, engine.name, str(engine.device)
+        del engine
+        exact = Engine(folder, name=name, device=device, precision="fp32")
+        yield from _compare(exact, options, 1, "_fp32")
+
+
+def _compare(engine: Engine, options: BenchOptions, repeats: int, suffix: str = "") -> Iterator[Row]:
     peer = Peer(engine)
     ours: list[Run] = []
     theirs: list[Run] = []
     same = compared = 0
-    for text in PROMPTS[: 1 if options.quick else None]:
+    differences: list[str] = []
+    for number, text in enumerate(PROMPTS[: 1 if options.quick else None], 1):
         prompt = engine.tokenizer.render_chat([Message("user", text)])
         mine, other = alternate(
             functools.partial(run_ours, engine, prompt, options.max_tokens),
             functools.partial(peer.run, prompt, options.max_tokens),
-            options.repeats,
+            repeats,
         )
-        same += _common(mine[0].ids, other[0].ids)
+        common = _common(mine[0].ids, other[0].ids)
+        if common < min(len(mine[0].ids), len(other[0].ids)):
+            gap = peer.gap([*prompt, *mine[0].ids[:common]], mine[0].ids[common], other[0].ids[common])
+            differences.append(f"prompt {number} parts at token {common}, {gap:.3g} apart in float32 logits")
+        same += common
         compared += max(len(mine[0].ids), len(other[0].ids))
         ours += mine
         theirs += other
     name = f"transformers loop, {engine.precision}"
     decode = [[len(run.ids) / run.decode_s for run in runs] for runs in (ours, theirs)]
-    yield _row("ar_decode", decode[0], decode[1], name)
+    yield _row("ar_decode" + suffix, decode[0], decode[1], name)
     prefill = [[run.prompt_tokens / run.prefill_s for run in runs] for runs in (ours, theirs)]
-    yield _row("ar_prefill", prefill[0], prefill[1], name)
+    yield _row("ar_prefill" + suffix, prefill[0], prefill[1], name)
     total = [[len(run.ids) / (run.prefill_s + run.decode_s) for run in runs] for runs in (ours, theirs)]
-    yield _row("ar_with_prefill", total[0], total[1], name)
-    note = "of the prompts' first runs, counted up to the first difference"
-    yield Row("ar_same_tokens", same, "tokens", compared, same / compared, None, name, note)
+    yield _row("ar_with_prefill" + suffix, total[0], total[1], name)
+    note = "; ".join(differences) or "all the same"
+    yield Row("ar_same_tokens" + suffix, same, "tokens", compared, same / compared, None, name, note)
 
 
 def _row(name: str, ours: list[float], theirs: list[float], peer: str) -> Row:
@@ -139,3 +156,11 @@ class Peer:
                 ids.append(token)
             done = time.perf_counter()
         return Run(tuple(ids), len(prompt), read - begun, done - read)
+
+    def gap(self, ids: list[int], one: int, other: int) -> float:
+        """How far apart the logits of two next tokens are after `ids`, with the finest weights at hand."""
+        import torch
+
+        with torch.inference_mode():
+            logits_V = self._reader(torch.tensor([ids], device=self._device), logits_to_keep=1).logits[0, -1]
+        return abs(float(logits_V[one]) - float(logits_V[other]))
