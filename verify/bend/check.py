@@ -8,10 +8,11 @@ import time
 from typing import Any, Literal
 
 from verify.bend import cli
-from verify.bend.gate import Turned, admit
+from verify.bend.gate import admit
 from verify.bend.harness import Program, UnusableCase, build, case_label
 from verify.bend.readback import BadOutput, read
 from verify.bend.run import Run
+from verify.bend.signature import Turned
 from verify.bend.types import BendType, ListOf, NoBendValue, Num, Tup, check_representable, f24
 from verify.request import Case, FunctionCheck
 from verify.verdict import Status, Verdict

@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from verify.bend import cli
-from verify.bend.gate import Turned, admit, screen
+from verify.bend.gate import admit, screen
 from verify.bend.harness import UnusableCase, build
 from verify.bend.lexer import Token
+from verify.bend.signature import Turned
 from verify.bend.toolchain import Unavailable
 from verify.limits import Limits
 from verify.request import Case

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from verify.bend import cli
-from verify.bend.gate import HARNESS, Candidate, Turned, admit, screen
+from verify.bend.gate import HARNESS, Candidate, admit, screen
 from verify.bend.harness import Forces, Program
 from verify.bend.readback import BadOutput, read
 from verify.bend.run import Run
+from verify.bend.signature import Turned
 from verify.bend.toolchain import Unavailable
 from verify.bend.types import U24, ListOf, Tup
 from verify.limits import Limits

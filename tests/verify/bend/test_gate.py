@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.bend.gate import Candidate, Turned, admit
+from verify.bend.gate import Candidate, admit
+from verify.bend.signature import Turned
 from verify.bend.types import I24, STRING, U24, ListOf, Tup
 from verify.limits import Limits
 from verify.verdict import Status
