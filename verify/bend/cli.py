@@ -98,6 +98,9 @@ def _command(
         scratch = max(limits.disk_mb, 16)
         if level == "run-cu":
             env["CUDA_CACHE_PATH"] = box.SCRATCH
+            if libraries := os.environ.get("LD_LIBRARY_PATH"):
+                # Where the driver's libcuda lies on many machines.
+                env["LD_LIBRARY_PATH"] = libraries
         command = box.wrap(
             argv, read_only=inside, env=env, scratch_mb=scratch, proc=True, gpu=level == "run-cu"
         )
