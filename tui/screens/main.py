@@ -60,4 +60,4 @@ class MainScreen(Screen[None]):
 
     def welcome(self) -> None:
         """Put the greeting into the (empty) transcript."""
-        self.transcript.add(Static(WELCOME, id="welcome"))
+        self.transcript.add(Static(WELCOME, classes="welcome"))
