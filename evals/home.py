@@ -10,7 +10,7 @@ def evals_home() -> Path:
     """`$TRIHEAD_HOME/evals`, else the platform's data folder."""
     home = os.environ.get("TRIHEAD_HOME")
     if home:
-        return Path(home) / "evals"
+        return Path(home).expanduser() / "evals"
     import platformdirs
 
     return Path(platformdirs.user_data_dir("trihead")) / "evals"
