@@ -29,7 +29,8 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """Where a pulled model lies. source: `present` (it was here), `hub`, `mirror` or `local`."""
+    """Where a pulled model lies. source: `present` (it was here), `hub`, `mirror`,
+    `earlier pull` (fetched before an interruption) or `local`."""
 
     name: str
     folder: Path
@@ -147,7 +148,7 @@ def _explain(error: OSError, folder: Path) -> str:
 
 def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:
     file = work / entry.file
-    came = "hub"
+    came = "earlier pull"
     if not file.is_file():
         came = _fetch_gguf(entry, file, source, report, note)
     sha256 = store.sha256_of(file, lambda done, total: report("check", done, total))
@@ -219,9 +220,9 @@ def _adopt_folder(path: Path, name: str, report: Report) -> Pulled:
         for index, file in enumerate(files):
             _link_or_copy(file, folder / file.name)
             report("copy", index + 1, len(files))
-        source = (
-            {"folder": path.resolve().name} if entry is None else {"file": entry.file, "sha256": entry.sha256}
-        )
+        source = {"folder": path.resolve().name}
+        if entry is not None and entry.kind == "gguf":
+            source = {"file": entry.file, "sha256": entry.sha256}
         record = _record(name, found, source, folder)
         store.write_record(folder, record)
     return Pulled(name, target, "local", _source_sha(record))

@@ -396,6 +396,14 @@ def test_adopt_a_folder(named: Named, gguf: bytes, tmp_path: Path) -> None:
         pull.adopt(tmp_path / "empty", None)
 
 
+def test_adopt_a_folder_as_a_model_of_the_hub(
+    named: Named, gguf: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(names.NAMED, "small", entry(gguf, kind="folder", sha256="", mirror=None))
+    done = pull.adopt(tiny_folder(tmp_path / "folder"), "small")
+    assert done.sha256 == store.record(store.resolve("small"))["tensors_sha256"]
+
+
 def test_adopt_a_folder_that_another_machine_converted(named: Named, gguf: bytes, tmp_path: Path) -> None:
     (tmp_path / "local.gguf").write_bytes(gguf)
     copy = tmp_path / "copied"
