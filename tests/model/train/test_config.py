@@ -1,0 +1,88 @@
+"""Configurations: every key does something or is an error that says what to write instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from model.roles import Role
+from model.train.config import ConfigError, TrainConfig
+from model.train.trainer import pick_device
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'"),
+        ({"training": {"warmup_step": 1}}, "unknown key 'training.warmup_step'; did you mean 'warmup_steps'"),
+        ({"training": {"max_steps": "many"}}, "training.max_steps: 'many' is not of type int"),
+        ({"training": {"max_steps": True}}, "training.max_steps: True is not of type int"),
+        ({"training": {"max_steps": 0}}, "training.max_steps must be above 0"),
+        ({"training": {"base_model_quantization": "int4"}}, "'int4' is none of none, fp8"),
+        ({"training": 3}, "training must be a mapping"),
+        (
+            {"diffusion_head": {"target_modules": ["qproj"]}},
+            "diffusion_head.target_modules: 'qproj' is none of",
+        ),
+        ({"seed_diffusion": {"block_size": 1}}, "block_size must be 2 or more"),
+        ({"seed_diffusion": {"block_size": 33}}, "draft_tokens must be a multiple of each block_size"),
+        (
+            {"seed_diffusion": {"constrained_order": True}},
+            "constrained_order.*not built yet; set it to false",
+        ),
+        ({"seed_diffusion": {"verifier": "bend_hvm"}}, "on_policy_learning.*not built yet"),
+        ({"seed_diffusion": {"kv_caching": False}}, "kv_caching: false has no trainer"),
+        ({"objectives": {"edit_max": 0.5}}, "edit_max must be at most 0.1"),
+        ({"objectives": {"kl": 1.5}}, "objectives.kl must lie between 0 and 1"),
+        ({"length_head": {"shortest": 9, "longest": 9}}, "shortest must be below"),
+    ],
+)
+def test_errors_name_the_key_and_the_remedy(raw: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.parse(raw)
+
+
+def test_file_errors(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    with pytest.raises(ConfigError, match="does not exist"):
+        TrainConfig.read(path)
+    path.write_text("training: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        TrainConfig.read(path)
+
+
+def test_numbers_without_a_dot_are_numbers() -> None:
+    """YAML 1.1 reads 1e-4 as text."""
+    config = TrainConfig.parse(yaml.safe_load("training: {learning_rate: 1e-4}"))
+    assert config.training.learning_rate == 1e-4
+
+
+def test_the_field_s_design_is_read_whole_and_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="constrained_order"):
+        TrainConfig.read(CONFIGS / "seed-30b.yaml")
+    raw = yaml.safe_load((CONFIGS / "seed-30b.yaml").read_text())
+    raw["seed_diffusion"] |= {"constrained_order": False, "on_policy_learning": False, "verifier": "none"}
+    config = TrainConfig.parse(raw | {"training": raw["training"] | {"draft_tokens": 4096}})
+    assert config.seed_diffusion.block_size == (128,)
+    assert config.seed_diffusion.stage1_share == 0.5
+    assert set(config.heads().of_role(Role.CLEAN)) == {"ar_head"}
+
+
+def test_shipped_configuration() -> None:
+    config = TrainConfig.read(CONFIGS / "qwen0.5b-heads.yaml")
+    assert config.heads().of_role(Role.CLEAN) == []
+    assert TrainConfig.parse(config.as_dict()) == config
+
+
+def test_a_gpu_is_asked_for_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for training in ({"device": "cuda"}, {"base_model_quantization": "fp8"}):
+        with pytest.raises(ConfigError, match="needs an NVIDIA GPU"):
+            pick_device(TrainConfig.parse({"training": training}))
