@@ -94,7 +94,11 @@ class Author:
 
     def _ask_function(self, warmth: float, anew: bool) -> GenerateRequest:
         path = self.task.files[0]
-        current = self.original[path] if self.scaffold and self.scaffold.origin == "file" else None
+        current = None
+        if self.scaffold and self.scaffold.origin == "file":
+            current = self.original[path] or ""
+            if body := self.scaffold.body:  # it is to be rewritten; a small model that sees it copies it
+                current = current.replace(body, f"{self.scaffold.indent}...\n", 1)
         repair = self.evidence is not None and not anew
         hints = [] if repair else self.wanted
         user = render(
