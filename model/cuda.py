@@ -100,7 +100,7 @@ class _Graph:
     def __init__(self, owner: CudaRunner, layout: Layout, reach: int) -> None:
         T = sum(layout)
         device = owner.device
-        self.x = torch.zeros(T, owner.base.config.hidden, dtype=torch.bfloat16, device=device)
+        self.x = torch.zeros(T, owner.base.config.hidden, dtype=owner.base.dtype, device=device)
         # Rows: role, position, block, begin; one copy fills them all.
         self.fields = torch.zeros(4, T, dtype=torch.int32, device=device)
         self.fields[0] = -1
@@ -111,16 +111,22 @@ class _Graph:
             if width and head is not None:
                 route.append((start, start + width, head))
             start += width
+        self._run = lambda: owner.forward(self.x, self.fields, route, reach)
+        if device.type != "cuda":
+            return
         side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here
         side.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(side):
-            owner.forward(self.x, self.fields, route, reach)  # compiles the kernels
+            self._run()  # compiles the kernels
         torch.cuda.current_stream(device).wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self.states = owner.forward(self.x, self.fields, route, reach)
+            self.states = self._run()
 
     def replay(self) -> torch.Tensor:
+        """States of the inputs as they are now; on a device without graphs the kernels run one by one."""
+        if self.x.device.type != "cuda":
+            return self._run()
         self._graph.replay()
         return self.states
 
@@ -133,8 +139,8 @@ class CudaRunner(Runner):
         config = base.config
         self._slots = min(config.context, _CACHE) + WIDEST
         self._kv = KVCache(config, 1, self._slots, base.dtype, self.device)
-        self._length = torch.zeros(1, dtype=torch.int32, device=self.device)
-        self._space = Workspace(self.device)
+        self.device_length = torch.zeros(1, dtype=torch.int32, device=self.device)
+        self.space = Workspace(self.device)
         slots = self._kv.keys.shape[3]
         self._attention = AttentionSpace(self.device, 512, config.heads, config.head_dim, slots)
         positions = torch.arange(slots, device=self.device)[None]
@@ -167,7 +173,7 @@ class CudaRunner(Runner):
         reach: int,
     ) -> torch.Tensor:
         """Final normed states; everything on the device, nothing depends on the host."""
-        config, space = self.base.config, self._space
+        config, space = self.base.config, self.space
         T = x_TD.shape[0]
         H, K, eps = config.heads, config.head_dim, config.eps
         role, position, block, begin = fields.unbind(0)
@@ -184,13 +190,15 @@ class CudaRunner(Runner):
             norms = None
             if layer.q_norm is not None and layer.k_norm is not None:
                 norms = (layer.q_norm.weight, layer.k_norm.weight, eps)
-            rotate_write(fused, self._cos, self._sin, position, self._length, q_THK, keys, values, norms)
+            rotate_write(
+                fused, self._cos, self._sin, position, self.device_length, q_THK, keys, values, norms
+            )
             attend(
                 q_THK,
                 keys,
                 values,
                 (role, position, block, begin),
-                self._length,
+                self.device_length,
                 reach,
                 self._attention,
                 o_THK,
@@ -214,7 +222,7 @@ class CudaRunner(Runner):
         widths = [sum(p.x.shape[1] for p in parts if p.role == role) for role in Role]
         layout = cast("Layout", tuple(_padded(width) for width in widths))
         # Before the graph is made: its warm-up writes behind the committed tokens.
-        self._length.fill_(cache.length[0])
+        self.device_length.fill_(cache.length[0])
         graph = self._graph(layout, cache.length[0])
         tokens = pack_tokens([part.tokens for part in parts])
         x = torch.cat([part.x for part in parts], 1)[0]
@@ -250,7 +258,7 @@ class CudaRunner(Runner):
 
     @torch.inference_mode()
     def logits(self, h_TD: torch.Tensor) -> torch.Tensor:
-        return linear(h_TD.contiguous(), self.base.head_weight(), self._space)
+        return linear(h_TD.contiguous(), self.base.head_weight(), self.space)
 
 
 def _padded(width: int) -> int:

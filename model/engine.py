@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 
-from model import ar, verified
+from model import ar, diffusion, flow, verified
 from model.base import Base
 from model.calibrate import cpu_precision, width_curve
 from model.checkpoint import base_sha256
@@ -145,6 +145,13 @@ class Engine:
                 f"{self.context}: shorten the prompt, lower max_tokens, or load with a longer context"
             )
         mode = self._mode(request)
+        if mode == "diffusion":
+            diffusion.Rules.of(request)  # raises for rules that cannot be, before the first pass
+            if self.heads is None or not self.heads.config.of_role(Role.DRAFT):
+                raise RequestError(
+                    "decode=diffusion needs a diffusion head, and this model has none: "
+                    "give --heads, or use --decode ar"
+                )
         return self._steps(request, prompt, mode, cancel)
 
     def _mode(self, request: GenerateRequest) -> Decode:
@@ -171,16 +178,23 @@ class Engine:
             session.prefilled()
             if mode == "ar":
                 yield from ar.decode(runner, cache, session)
-            else:
+            elif mode == "verified":
                 yield from verified.decode(runner, cache, session, self._drafter(), self.planner)
+            else:
+                parts = flow.Parts(runner, cache, self.tokenizer, self._limit)
+                yield from flow.decode(parts, session, diffusion.Rules.of(request))
         finally:
             self._last = (runner, [*prompt, *session.ids], cache)
 
+    @property
+    def _limit(self) -> int:
+        """Token ids from here on (MASK, unused rows) are never drafted."""
+        mask_id = self.tokenizer.mask_id
+        return self.tokenizer.vocab_size if mask_id is None else min(mask_id, self.tokenizer.vocab_size)
+
     def _drafter(self) -> Drafter:
         if self._drafter_made is None:
-            mask_id = self.tokenizer.mask_id
-            limit = self.tokenizer.vocab_size if mask_id is None else min(mask_id, self.tokenizer.vocab_size)
-            self._drafter_made = Drafter(self._wide, limit)
+            self._drafter_made = Drafter(self._wide, self._limit)
         return self._drafter_made
 
     @property

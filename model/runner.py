@@ -121,6 +121,18 @@ class Runner:
         return tuple(route)
 
     @torch.inference_mode()
+    def ask_length(self, cache: KVCache, prompt: Sequence[int]) -> torch.Tensor:
+        """Logits over length buckets [buckets]. The cache holds the prompt without its last token, before and
+        after. The heads must have a length head.
+        """
+        assert self.heads is not None
+        assert self.heads.length is not None
+        last = self.clean(prompt[-1:], cache.length[0])
+        state_1D = self.run(cache, [last, self.length_query(prompt)])[1:]
+        logits: torch.Tensor = self.heads.length(state_1D)[0]
+        return logits
+
+    @torch.inference_mode()
     def prefill(self, cache: KVCache, ids: Sequence[int]) -> None:
         """Put the tokens behind what the cache holds; no logits."""
         head = self.head_of.get(Role.CLEAN)

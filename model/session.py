@@ -48,6 +48,11 @@ class Session:
         return self.request.max_tokens - len(self.ids)
 
     @property
+    def shown(self) -> str:
+        """The text that is final so far."""
+        return "".join(self._text)
+
+    @property
     def done(self) -> bool:
         return self.finish is not None
 

@@ -1,0 +1,254 @@
+"""Free-running block diffusion: the diffusion head fills blocks of masked tokens by itself.
+
+A window of one or more blocks is one DRAFT block of the pass: a visible copy of the last committed token,
+then masks. Each pass predicts every masked position at once; the commit rule decides which become visible:
+
+    threshold   positions whose confidence reaches `threshold`
+    entropy     the most certain ones, while their summed entropy stays below `bound`
+
+and always at least one. A structural prior orders Python (model.order). Visible tokens may be rewritten by
+the edit pass, a bounded number of times, while their block is open. A block that is full stays open for
+`delay` more passes, so that it can still be edited; then its tokens become CLEAN and enter the cache. The
+answer ends at the first end token with nothing masked before it.
+
+Unlike `verified`, the text is the diffusion head's own: its quality is that of the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from model.errors import RequestError
+from model.kvcache import KVCache
+from model.order import Reader, priors
+from model.request import GenerateRequest, Step, Token
+from model.runner import Runner
+from model.sampling import check, gumbel, keep_top_p
+from model.session import Session
+from model.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """block: tokens filled together. flight: blocks open at once. rule: threshold or entropy. edit:
+    confidence from which a visible token is rewritten (1: never). delay: passes that a full block stays
+    open.
+    """
+
+    block: int = 32
+    threshold: float = 0.9
+    rule: str = "threshold"
+    bound: float = 0.1
+    flight: int = 1
+    edit: float = 1.0
+    delay: int = 0
+    order: bool = True
+
+    @classmethod
+    def of(cls, request: GenerateRequest) -> Rules:
+        """From a request; what it leaves open is the default. Raises RequestError for what cannot be."""
+        known = {"rule", "bound", "flight", "edit", "delay", "order"}
+        extra = {key: value for key, value in request.extra.items() if key in known}
+        block = 32 if request.block is None else request.block
+        rules = cls(block=block, threshold=request.threshold or 0.9, **extra)
+        if not 8 <= rules.block <= 128:
+            raise RequestError(f"block is {rules.block}; diffusion fills blocks of 8 to 128 tokens")
+        if rules.rule not in ("threshold", "entropy"):
+            raise RequestError(f"rule is {rules.rule!r}; it is threshold or entropy")
+        if not 1 <= rules.flight <= 4 or rules.delay < 0:
+            raise RequestError("flight is 1 to 4 blocks, delay 0 or more passes")
+        return rules
+
+
+_EDITS = 2
+"""Rewrites of one position at most: the edit pass must end."""
+
+
+@dataclass
+class Slot:
+    """A position of the window. token None: masked."""
+
+    token: int | None = None
+    confidence: float = 0.0
+    logprob: float = 0.0
+    edits: int = 0
+
+
+@dataclass
+class Window:
+    """The open positions, from the first that is not committed."""
+
+    slots: list[Slot] = field(default_factory=list)
+    full_for: int = 0
+
+    def open_to(self, width: int) -> None:
+        """Add masked positions up to `width`."""
+        self.slots += [Slot() for _ in range(width - len(self.slots))]
+
+    @property
+    def masked(self) -> int:
+        return sum(slot.token is None for slot in self.slots)
+
+
+def decode(
+    runner: Runner,
+    cache: KVCache,
+    session: Session,
+    tokenizer: Tokenizer,
+    rules: Rules,
+    canvas: int,
+    limit: int,
+) -> Iterator[Step]:
+    """The cache holds all committed tokens but the last. canvas: tokens expected in all, from the length
+    head; it grows when the end has not come. limit: ids from here on are never written.
+    """
+    pending = [(session.ids or session.prompt)[-1]]
+    window = Window()
+    reader = Reader()
+    if rules.order:
+        reader.read(tokenizer.decode([*session.prompt, *session.ids]), final=True)
+    while not session.done:
+        if session.cancelled():
+            yield session.step(forwards=0)
+            return
+        if canvas <= len(session.ids):
+            canvas = len(session.ids) + rules.block
+        room = min(session.left, max(1, canvas - len(session.ids)))
+        window.open_to(min(rules.block * rules.flight, room))
+        logits = _predict(runner, cache, pending, window)
+        at = len(session.prompt) + len(session.ids)
+        revised, shown = _fill(logits[:, :limit], window, session, tokenizer, rules, reader, at)
+        tokens, text = _commit(window, session, tokenizer, rules)
+        if tokens:
+            pending = [*pending[-1:], *(token.id for token in tokens)]
+            reader.read("".join(token.text for token in tokens), final=True)
+        yield session.step(tokens, text, revised=revised, draft=shown, masked=window.masked, head="diffusion")
+
+
+def _predict(runner: Runner, cache: KVCache, pending: list[int], window: Window) -> torch.Tensor:
+    """Logits [window, V]: newly committed tokens go in as CLEAN, the window hangs at the last of them.
+
+    On return the cache holds all committed tokens but the last, and `pending` only that one.
+    """
+    clean = pending[:-1]
+    start = cache.length[0]
+    ids = [pending[-1], *(slot.token or 0 for slot in window.slots[:-1])]
+    masked = [False, *(slot.token is None for slot in window.slots[:-1])]
+    parts = [runner.clean(clean, start)] if clean else []
+    parts.append(runner.block(ids, masked, start + len(clean), 1))
+    states = runner.run(cache, parts)
+    cache.keep(len(clean))
+    del pending[:-1]
+    logits = runner.logits(states[len(clean) :])
+    check(logits)
+    return logits.float()
+
+
+def _fill(
+    logits: torch.Tensor,
+    window: Window,
+    session: Session,
+    tokenizer: Tokenizer,
+    rules: Rules,
+    reader: Reader,
+    at: int,
+) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
+    """Write the predictions that the rules let through into the window. Returns rewritten and new draft
+    tokens.
+
+    State i of the pass predicts slot i: the token shift of the base is kept.
+    """
+    request = session.request
+    log = logits.log_softmax(-1)
+    if request.temperature > 0:
+        positions = torch.arange(at, at + logits.shape[0], device=logits.device)
+        ids = torch.arange(logits.shape[-1], device=logits.device)
+        warm = keep_top_p(logits / request.temperature, request.top_p)
+        best = (warm + gumbel(request.seed, positions, ids)).argmax(-1)
+    else:
+        best = logits.argmax(-1)
+    logs: list[float] = log.gather(-1, best[:, None])[:, 0].tolist()
+    guess: list[int] = best.tolist()
+    sure = [math.exp(min(0.0, value)) for value in logs]
+    slots = window.slots
+    masked = [i for i, slot in enumerate(slots) if slot.token is None]
+    chosen = _chosen(log, sure, guess, masked, slots, tokenizer, rules, reader)
+    base = len(session.ids)
+    revised = []
+    for i, slot in enumerate(slots):
+        rewrites = slot.token is not None and guess[i] != slot.token and sure[i] >= rules.edit
+        if rewrites and rules.edit < 1 and slot.edits < _EDITS:
+            slots[i] = Slot(guess[i], sure[i], logs[i], slot.edits + 1)
+            revised.append(session.token(base + i, guess[i], sure[i]))
+    shown = []
+    for i in chosen:
+        slots[i] = Slot(guess[i], sure[i], logs[i])
+        shown.append(session.token(base + i, guess[i], sure[i]))
+    return tuple(revised), tuple(shown)
+
+
+def _chosen(
+    log: torch.Tensor,
+    sure: list[float],
+    guess: list[int],
+    masked: list[int],
+    slots: list[Slot],
+    tokenizer: Tokenizer,
+    rules: Rules,
+    reader: Reader,
+) -> list[int]:
+    """Which masked positions become visible, in order of position; at least one if any is masked."""
+    if not masked:
+        return []
+    score = list(sure)
+    waits = [False] * len(slots)
+    if rules.order:
+        pieces = [
+            tokenizer.decode([slot.token if slot.token is not None else guess[i]])
+            for i, slot in enumerate(slots)
+        ]
+        bonus, waits = priors(reader, pieces, [slot.token is None for slot in slots])
+        score = [s + b for s, b in zip(sure, bonus, strict=True)]
+    # Later blocks of a window follow earlier ones: they need more certainty the further ahead they are.
+    for i in masked:
+        score[i] -= 0.05 * (i // rules.block)
+    best = max(masked, key=lambda i: (not waits[i], score[i], -i))
+    ready = [i for i in masked if not waits[i]]
+    if rules.rule == "threshold":
+        chosen = {i for i in ready if score[i] >= rules.threshold}
+    else:
+        entropy = (-(log.exp() * log.clamp_min(-1e4)).sum(-1)).tolist()
+        chosen, spent = set(), 0.0
+        for i in sorted(ready, key=lambda i: (entropy[i] - score[i] + sure[i], i)):
+            spent += entropy[i]
+            if spent > rules.bound:
+                break
+            chosen.add(i)
+    return sorted(chosen | {best})
+
+
+def _commit(
+    window: Window, session: Session, tokenizer: Tokenizer, rules: Rules
+) -> tuple[tuple[Token, ...], str]:
+    """Make the first block final when it is full (for `delay` passes), or up to an end token reached
+    without gaps.
+    """
+    slots = window.slots
+    solid = next((i for i, slot in enumerate(slots) if slot.token is None), len(slots))
+    end = next((i for i in range(solid) if slots[i].token in tokenizer.eos_ids), None)
+    width = min(rules.block, len(slots))
+    if end is None and solid < width:
+        window.full_for = 0
+        return (), ""
+    if window.full_for < rules.delay and end is None:
+        window.full_for += 1
+        return (), ""
+    window.full_for = 0
+    done = slots[: end + 1 if end is not None else width]
+    del slots[: len(done)]
+    ids = [slot.token for slot in done if slot.token is not None]
+    return session.commit(ids, [slot.logprob for slot in done], [slot.confidence for slot in done])

@@ -1,0 +1,236 @@
+"""Free-running diffusion: the commit rules, the order of Python, edits that end, blocks, length, the flow."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from model import flow
+from model.diffusion import Rules, _chosen
+from model.engine import Engine
+from model.errors import RequestError
+from model.length import LengthHead
+from model.order import Kind, Reader, priors
+from model.request import GenerateRequest, complete
+from tests.model.test_decode import make_engine
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    return make_engine(tmp_path_factory.mktemp("diffusion"), spread=1.0)
+
+
+def run(engine, **changes):
+    base = GenerateRequest(prompt="def f(x):\n", max_tokens=50, decode="diffusion", block=8)
+    request = dataclasses.replace(base, **changes)
+    steps = list(engine.generate(request))
+    return steps, steps[-1].result
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    block=st.sampled_from([8, 16, 32]),
+    flight=st.integers(1, 3),
+    delay=st.integers(0, 2),
+    edit=st.sampled_from([1.0, 0.02]),
+    rule=st.sampled_from(["threshold", "entropy"]),
+    threshold=st.sampled_from([0.01, 0.1, 0.9]),
+    temperature=st.sampled_from([0.0, 1.0]),
+    tokens=st.integers(1, 60),
+)
+def test_every_setting_ends_and_adds_up(
+    engine, block, flight, delay, edit, rule, threshold, temperature, tokens
+):
+    extra = {"flight": flight, "delay": delay, "edit": edit, "rule": rule, "bound": 3.0}
+    steps, result = run(
+        engine, block=block, threshold=threshold, temperature=temperature, max_tokens=tokens, extra=extra
+    )
+    assert result.tokens == tokens or result.finish_reason == "stop"
+    assert "".join(step.text for step in steps) == result.text
+    committed = [token for step in steps for token in step.committed]
+    assert [token.id for token in committed] == list(result.token_ids)
+    assert [token.position for token in committed] == list(range(len(committed)))
+    # Every pass of the diffusion head shows at least one token, unless it only edits or waits.
+    infill = [step for step in steps if step.head == "diffusion"]
+    assert sum(not step.draft for step in infill) <= (delay + 1) * (1 + len(infill))
+    rewrites: dict[int, int] = {}
+    for step in infill:
+        for token in step.revised:
+            rewrites[token.position] = rewrites.get(token.position, 0) + 1
+    assert all(count <= 2 for count in rewrites.values())
+    assert edit < 1 or not rewrites
+
+
+def test_a_low_threshold_takes_fewer_passes(engine):
+    extra = {"scaffold": 0, "order": False}
+    slow, fast = run(engine, threshold=1.0, extra=extra)[1], run(engine, threshold=0.001, extra=extra)[1]
+    assert slow.tokens / slow.forwards < 2 < fast.tokens / fast.forwards
+
+
+def test_same_seed_same_run(engine):
+    one, two = run(engine, temperature=1.0, seed=5)[1], run(engine, temperature=1.0, seed=5)[1]
+    assert (one.token_ids, one.commit_step) == (two.token_ids, two.commit_step)
+
+
+def test_an_end_token_ends_the_answer(engine):
+    """Somewhere among seeds an end token is written; nothing may follow it."""
+    ends = [run(engine, temperature=1.5, seed=seed, max_tokens=60)[1] for seed in range(12)]
+    stopped = [result for result in ends if result.finish_reason == "stop"]
+    assert stopped
+    for result in stopped:
+        assert result.token_ids[-1] in engine.tokenizer.eos_ids
+        assert not set(result.token_ids[:-1]) & engine.tokenizer.eos_ids
+
+
+def test_a_stop_string_that_spans_two_blocks(engine):
+    _, plain = run(engine, extra={"scaffold": 0})
+    text = plain.text
+    for start in (5, 6, 7):
+        stop = text[start : start + 4]
+        steps, result = run(engine, extra={"scaffold": 0}, stop=(stop,))
+        assert result.text == text[: text.index(stop)]
+        assert "".join(step.text for step in steps) == result.text
+
+
+def test_cancel_in_the_middle_of_a_block(engine):
+    cancel = threading.Event()
+    request = GenerateRequest(prompt="x", max_tokens=60, decode="diffusion", block=16, threshold=1.0)
+    steps = []
+    for step in engine.generate(request, cancel):
+        steps.append(step)
+        if step.masked and step.head == "diffusion":
+            cancel.set()
+    assert steps[-1].result.finish_reason == "cancelled"
+    assert steps[-2].masked > 0
+
+
+def test_a_block_larger_than_the_canvas_is_cut_to_it(engine):
+    _, result = run(engine, block=128, max_tokens=10, extra={"scaffold": 0})
+    assert result.tokens == 10
+
+
+def test_diffusion_at_the_end_of_the_context(engine):
+    ids = tuple(i % 256 for i in range(2040))
+    request = GenerateRequest(prompt_ids=ids, max_tokens=8, decode="diffusion", block=32)
+    assert complete(engine, request).tokens <= 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"block": 4}, "8 to 128"),
+        ({"block": 256}, "8 to 128"),
+        ({"extra": {"rule": "luck"}}, "rule"),
+        ({"extra": {"flight": 9}}, "flight"),
+    ],
+)
+def test_bad_rules(engine, changes, message):
+    with pytest.raises(RequestError, match=message):
+        run(engine, **changes)
+
+
+def test_diffusion_without_a_head_is_refused(engine):
+    bare = Engine(engine.folder, name="tiny")
+    with pytest.raises(RequestError, match="needs a diffusion head"):
+        bare.generate(GenerateRequest(prompt="x", decode="diffusion"))
+
+
+def test_the_flow_is_length_then_scaffold_then_infill(engine):
+    steps, result = run(engine, extra={"scaffold": 5})
+    heads = [step.head for step in steps]
+    assert heads[0] == "length"
+    assert heads[1:6] == ["ar"] * 5
+    assert set(heads[6:]) == {"diffusion"}
+    plain = complete(engine, GenerateRequest(prompt="def f(x):\n", max_tokens=5))
+    assert result.token_ids[:5] == plain.token_ids
+
+
+def test_explain_prints_each_pass(engine):
+    out = io.StringIO()
+    flow.explain(
+        engine,
+        GenerateRequest(
+            prompt="def f(x):\n", max_tokens=30, decode="diffusion", block=8, extra={"scaffold": 4}
+        ),
+        Console(file=out, width=100, force_terminal=False),
+    )
+    text = out.getvalue()
+    assert "canvas of" in text
+    assert "shows" in text
+    assert "tokens a pass" in text
+    assert "\x13" not in text
+
+
+def test_suites_end_the_scaffold():
+    assert flow._opens_a_suite("def f(x):\n")
+    assert flow._opens_a_suite("text\nclass A:\n    ")
+    assert not flow._opens_a_suite("def f(x):")
+    assert not flow._opens_a_suite("x = 1\n")
+
+
+def read(text: str) -> list[tuple[Kind, str]]:
+    reader = Reader()
+    return [reader.read(piece, final=True) for piece in text.split("|")]
+
+
+def test_kinds_of_python():
+    kinds = read("def| add|(|first|,| second|)|:|\n    |total| =| first| +| second|\n    |return| total")
+    assert [kind for kind, _ in kinds] == [
+        Kind.KEYWORD, Kind.DEFINITION, Kind.BRACKET, Kind.DEFINITION, Kind.OTHER, Kind.DEFINITION,
+        Kind.BRACKET, Kind.BRACKET, Kind.INDENT, Kind.DEFINITION, Kind.OTHER, Kind.USE, Kind.OTHER,
+        Kind.USE, Kind.INDENT, Kind.KEYWORD, Kind.USE,
+    ]  # fmt: skip
+    assert [name for kind, name in kinds if kind == Kind.DEFINITION] == ["add", "first", "second", "total"]
+
+
+def test_strings_and_comments_have_no_structure():
+    assert {kind for kind, _ in read("x|=|'|def| for|'")[3:]} == {Kind.OTHER}
+    assert read("# def| foo")[1][0] == Kind.OTHER
+    assert read('"""|\ndef| foo|\n"""|\n|def')[-1][0] == Kind.KEYWORD
+
+
+def test_a_use_waits_for_its_definition():
+    pieces = ["\n", "total", " =", " 0", "\n", "print", "(", "total", ")"]
+    open_ = [False, True, False, True, False, True, False, True, False]
+    _, waits = priors(Reader(), pieces, open_)
+    assert waits == [False] * 7 + [True, False]
+    known = Reader()
+    known.read("total", final=True)
+    assert not any(priors(known, pieces, open_)[1])
+    open_[1] = False
+    assert not any(priors(Reader(), pieces, open_)[1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(max_size=6), max_size=20), st.data())
+def test_any_text_can_be_read(pieces, data):
+    open_ = data.draw(st.lists(st.booleans(), min_size=len(pieces), max_size=len(pieces)))
+    bonus, waits = priors(Reader(), pieces, open_)
+    assert len(bonus) == len(waits) == len(pieces)
+    assert all(0 <= b < 0.1 for b in bonus)
+
+
+def test_entropy_rule_spends_its_bound(engine):
+    logits = torch.tensor([[9.0, 0, 0], [1.0, 0.9, 0.8], [8.0, 0, 0], [0.0, 0, 0]])
+    log = logits.log_softmax(-1)
+    sure, guess = log.exp().amax(-1).tolist(), log.argmax(-1).tolist()
+    from model.diffusion import Slot
+
+    slots = [Slot() for _ in range(4)]
+    for bound, wanted in ((0.1, [0, 2]), (1.3, [0, 1, 2]), (9.0, [0, 1, 2, 3]), (0.0, [0])):
+        rules = Rules(rule="entropy", bound=bound, order=False)
+        assert _chosen(log, sure, guess, [0, 1, 2, 3], slots, engine.tokenizer, rules, Reader()) == wanted
+
+
+def test_length_quantiles_and_buckets():
+    head = LengthHead(4, (8, 16, 32))
+    logits = torch.tensor([0.6, 0.3, 0.1]).log()
+    assert [head.quantile(logits, q) for q in (0.5, 0.6, 0.9, 0.95, 1.0)] == [8, 8, 16, 32, 32]
+    assert [head.bucket(n) for n in (1, 8, 9, 32, 1000)] == [0, 0, 1, 2, 2]
