@@ -197,6 +197,10 @@ class Engine:
             self._drafter_made = Drafter(self._wide, self._limit)
         return self._drafter_made
 
+    def draft_with(self, drafter: Drafter | None, planner: Planner | None = None) -> None:
+        """Use another source of drafts (None: the heads) and a fresh planner: for measurements and tests."""
+        self._drafter_made, self._planner = drafter, planner
+
     @property
     def planner(self) -> Planner:
         """Of this engine's drafts; it learns over requests."""
