@@ -95,9 +95,8 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     yield Row("answers equal to ar", same, "runs", 3 * count, same / (3 * count), peer="runs of verified")
     yield Row("tokens a pass", tokens / passes, "tokens", 1.0, tokens / passes, peer="ar", note=drafts)
     plain_ms, spread = summary(times["ar"])
-    yield Row(
-        "ar", plain_ms, "ms/token", spread=spread, note=f"{engine.info.precision}, {1e3 / plain_ms:.1f} tok/s"
-    )
+    speed = f"{engine.info.precision}, {1e3 / plain_ms:.1f} tok/s"
+    yield Row("ar", plain_ms, "ms/token", spread=spread, note=speed)
     notes = {
         "verified": drafts,
         "useless": "every draft token wrong",

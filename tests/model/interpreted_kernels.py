@@ -1,0 +1,109 @@
+"""Run by test_kernels.py under TRITON_INTERPRET=1: python interpreted_kernels.py FOLDER."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from model.base import Base
+from model.cuda import CudaRunner
+from model.drafter import Drafter
+from model.fused import ArStep, VerifiedStep
+from model.headconfig import HeadsConfig
+from model.heads import HeadSet
+from model.kernels.linear import Workspace, linear, linear_reference
+from model.plan import Plan, coverage
+from model.request import GenerateRequest
+from model.runner import Runner
+from model.tiny import tiny_folder
+from model.verified import _parts
+from tests.model.test_heads import MASK_ID, randomise, small_config
+
+
+def check_linear() -> None:
+    space = Workspace(torch.device("cpu"))
+    for N, K, gated in ((192, 256, False), (128, 512, True), (100, 128, False)):
+        weight = torch.randn(N * (1 + gated), K) * 0.05
+        bias = None if gated else torch.randn(N)
+        for T in (1, 5, 20):
+            x, old = torch.randn(T, K), torch.randn(T, N)
+            ours = linear(x, weight, space, bias=bias, residual=old, gated=gated)
+            theirs = linear_reference(x, weight, bias=bias, residual=old, gated=gated)
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def make_runners(folder: Path) -> tuple[Runner, CudaRunner]:
+    base = Base.load(tiny_folder(folder / "tiny", layers=1, context=600))
+    raw = small_config().as_dict()
+    for head in raw["heads"].values():
+        head["r"], head["target_modules"] = 64, ["q_proj", "k_proj", "v_proj", "o_proj"]
+    raw["sequential"] = {"width": 64, "candidates": 16}
+    heads = HeadSet.create(base, HeadsConfig.parse(raw, "test"), MASK_ID)
+    randomise(base, heads)
+    with torch.no_grad():
+        heads.hint.zero_()  # fused steps take no hints
+        for name in heads.config.heads:
+            for parameter in heads.trained_parameters(base, name):
+                parameter.mul_(0.3)
+    return Runner(base, heads), CudaRunner(base, heads)
+
+
+def check_steps(folder: Path) -> None:
+    slow, fast = make_runners(folder)
+    ids = torch.randint(0, 256, (20,), generator=torch.Generator().manual_seed(0)).tolist()
+    cache, device_cache = slow.cache(100), fast.cache(100)
+    slow.prefill(cache, ids[:-1])
+    fast.prefill(device_cache, ids[:-1])
+    masked = [False, True, True, True]
+    both = [
+        runner.run(
+            kv,
+            [
+                runner.clean([ids[-1], 5, 6], 19),
+                runner.block([ids[-1], 0, 0, 0], masked, 19, 1),
+                runner.block([6, 0, 0, 0], masked, 21, 2),
+                runner.length_query(ids),
+            ],
+        )
+        for runner, kv in ((slow, cache), (fast, device_cache))
+    ]
+    torch.testing.assert_close(*both, rtol=1e-4, atol=1e-4)
+
+    step = ArStep(fast, 512)
+    step.start(ids[-1], 19)
+    tokens, last = [step.step() for _ in range(6)], ids[-1]
+    for token in tokens:
+        h = slow.run(cache, [slow.clean([last], cache.length[0])])
+        cache.keep(1)
+        last = int(slow.logits(h).argmax(-1)[0])
+        assert token == last
+
+    cache.truncate(19)
+    fused, drafter = VerifiedStep(fast, 4, (0, 2), MASK_ID, 512), Drafter(slow, MASK_ID)
+    fused.start(ids[-1], 19)
+    pending, draft, start = ids[-1], [], 19
+    for _ in range(4):
+        plan = Plan(len(draft), 4, tuple(p for p in (0, 2) if p <= len(draft)))
+        line = [pending, *draft]
+        states = slow.run(cache, _parts(slow, line, start, plan, draft))
+        chosen = slow.logits(states[: len(line)]).argmax(-1).tolist()
+        accepted = 0
+        while accepted < len(draft) and draft[accepted] == chosen[accepted]:
+            accepted += 1
+        assert fused.step() == chosen[: accepted + 1]
+        cache.keep(accepted + 1)
+        point = coverage(plan.points, accepted)
+        assert point is not None
+        at = len(line) + plan.points.index(point) * 5
+        known = [*line[point : accepted + 1], chosen[accepted]]
+        draft = drafter.propose(states[at : at + 5], known, 0, GenerateRequest(prompt="x"))[:4]
+        assert [token for token in fused.draft.tolist() if token >= 0] == draft
+        pending, start = chosen[accepted], start + accepted + 1
+
+
+torch.manual_seed(0)
+check_linear()
+check_steps(Path(sys.argv[1]))
+print("all equal")
