@@ -97,7 +97,7 @@ class Progress:
             case Scaffolded():
                 self.marks["scaffold"] = "done"
             case Edited():
-                self.files[event.path] = "+" if event.created else "~"
+                self.files.setdefault(event.path, "+" if event.created else "~")
             case Verified():
                 self._enter("verify")
                 self.marks["verify"] = "done" if event.verdict.ok else "failed"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from textual.content import Content
 
-from tui.text import clean, fit, plural
+from tui.text import clean, clean_line, fit, plural
 
 MAX_DIFF_LINES = 400
 _FENCE = re.compile(r"^\s*(```|~~~)\s*([\w+-]*)")
@@ -110,17 +110,18 @@ def render_diff(diff: str, path: str, width: int) -> Content:
     language = _LANGUAGES.get(PurePosixPath(path).suffix, "text")
     digits = max([len(str(line.number)) for line in lines if line.number is not None], default=1)
     room = max(8, width - digits - 3)
-    texts = [fit(clean(line.text), room) for line in lines]
+    texts = [clean_line(line.text) for line in lines]
     coloured = highlight_code("\n".join(texts), language).split("\n", allow_blank=True)
     rows = []
     for line, text, content in zip(lines, texts, coloured, strict=False):
         number = "" if line.number is None else str(line.number)
         if line.kind == "gap":
-            rows.append(Content.styled(f"{'':>{digits}}   {text}", "$foreground-muted"))
+            rows.append(Content.styled(f"{'':>{digits}}   {fit(text, room)}", "$foreground-muted"))
             continue
         sign = {"+": ("+ ", "bold $text-success"), "-": ("- ", "bold $text-error"), " ": ("  ", "")}[
             line.kind
         ]
+        content = content.truncate(room, ellipsis=True)
         pad = max(0, room - content.cell_length)
         row = Content.assemble((f"{number:>{digits}} ", "$foreground-muted"), sign, content, " " * pad)
         rows.append(row.stylize_before(_LINE_STYLES[line.kind]))
