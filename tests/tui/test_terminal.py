@@ -92,7 +92,7 @@ def test_a_task_from_a_real_keyboard(
     assert ("DECODE" in screen) == (size[0] == 120)
     tmux("send-keys", "C-q")
     tmux.wait(gone="Quit")
-    tmux.type("echo code=$?; stty -g > after", "Enter")
+    tmux.type("c=$?; stty -g > after; echo code=$c", "Enter")
     tmux.wait("code=0")
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
     assert (tmp_path / "solution.py").is_file()
@@ -112,7 +112,7 @@ def test_a_signal_leaves_the_terminal_sane(
     tmux.wait("Trihead", "ready")
     subprocess.run(["kill", f"-{signal}", (tmp_path / "pid").read_text().strip()], check=True)
     tmux.wait(gone="Quit")
-    tmux.type("echo code=$?; stty -g > after", "Enter")
+    tmux.type("c=$?; stty -g > after; echo code=$c", "Enter")
     tmux.wait("code=0")
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
 
