@@ -378,7 +378,7 @@ def run(
     *,
     model: str = "default",
     decode: Decode = "ar",
-    workdir: Path | None = None,
+    workdir: Path | str | None = None,
     seed: int | None = None,
     max_steps: int | None = None,
     max_repairs: int | None = None,
@@ -386,7 +386,7 @@ def run(
     timeout: float | None = None,
     keep: bool | None = None,
 ) -> int:
-    """Open the app on the terminal; returns 0, 2 without a terminal, 130 when quitting cut a run short.
+    """Open the app on the terminal; returns 0, 2 (no terminal, no such folder), 5, or 130 (quit in a run).
 
     The limits are those of `agent.options.Options`; None leaves them to the task.
     """
@@ -397,10 +397,14 @@ def run(
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("the app needs a terminal; use 'agent run TASK.md' in scripts and pipes", file=sys.stderr)
         return 2
+    folder = Path(workdir or ".").resolve()
+    if not folder.is_dir():
+        print(f"{workdir}: not a folder; --workdir takes the folder to work on", file=sys.stderr)
+        return 2
     settings = Settings(
         model=model,
         decode=decode,
-        workdir=(workdir or Path.cwd()).resolve(),
+        workdir=folder,
         seed=seed,
         max_steps=max_steps,
         max_repairs=max_repairs,
