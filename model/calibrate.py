@@ -88,6 +88,8 @@ def cpu_precision(folder: Path) -> Precision:
     size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
     if size < 2 * _SMALL:
         return "fp32"
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return "bf16"
     result: Precision = cached(f"precision of {fingerprint(torch.device('cpu'))}", _measure_precision)
     return result
 

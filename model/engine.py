@@ -23,7 +23,7 @@ from model.calibrate import cpu_precision, width_curve
 from model.checkpoint import base_sha256
 from model.drafter import Drafter
 from model.errors import ContextOverflowError, RequestError
-from model.heads import HeadSet
+from model.heads import HeadSet, check_folder, folder_sha256
 from model.kvcache import KVCache
 from model.packed import pack, supported
 from model.plan import WIDEST, Planner
@@ -57,44 +57,77 @@ class Engine:
         self.folder, self.name = Path(folder), name
         self.tokenizer = Tokenizer(self.folder)
         self.device = torch.device(_resolve(device))
-        self.precision: Precision = precision or self._default_precision()
-        self.base = self._load(DTYPE[self.precision], context)
-        self.context = min(context or self.base.config.context, self.base.config.context)
         self.base_sha256 = base_sha256(self.folder)
-        self.heads = None if heads is None else self._mount(self.base, Path(heads))
-        wide = self._load(torch.float32, context) if self.precision == "mixed" else None
-        if wide is not None and heads is not None:
-            self._mount(wide, Path(heads))
-        for base in (self.base, wide):
-            if base is not None and self.device.type == "cpu" and supported():
-                pack(base)
-        self.runner = self._runner(wide)
-        self._wide = Runner(wide, self.heads) if wide is not None else self.runner
         self._last: tuple[Runner, list[int], KVCache] | None = None
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
+        self.heads: HeadSet | None = None
+        self._heads_folder = None if heads is None else Path(heads)
+        self._head_roles = self._check_heads()
+        self.precision: Precision = precision or self._default_precision()
+        self.base = self._load(DTYPE[self.precision], context)
+        self.context = min(context or self.base.config.context, self.base.config.context)
+        self._wide_base = self._load(torch.float32, context) if self.precision == "mixed" else None
+        self._pack()
+        self.runner, self._wide = self._runners()
+        if Role.CLEAN in self._head_roles:
+            self._mount_heads()
 
-    def _runner(self, wide: Base | None) -> Runner:
+    def _check_heads(self) -> set[Role]:
+        """Roles that the heads serve. Raises WeightsError for heads that do not fit."""
+        if self._heads_folder is None:
+            return set()
+        config = check_folder(
+            self._heads_folder,
+            base_sha256=self.base_sha256,
+            tokenizer_sha256=self.tokenizer.sha256,
+        )
+        return {head.role for head in config.heads.values()}
+
+    def _mount_heads(self) -> None:
+        """Load the heads when a request first needs them: `ar` without an AR head never does, and pays
+        nothing.
+        """
+        if self._heads_folder is None or self.heads is not None:
+            return
+        for base in (self._wide_base, self.base):
+            if base is not None:
+                self.heads = HeadSet.load(
+                    self._heads_folder,
+                    base,
+                    base_sha256=self.base_sha256,
+                    tokenizer_sha256=self.tokenizer.sha256,
+                )
+        self._pack()
+        self.runner, self._wide = self._runners()
+        self._last = None
+
+    def _pack(self) -> None:
+        for base in (self.base, self._wide_base):
+            if base is not None and self.device.type == "cpu" and supported():
+                pack(base)
+
+    def _runners(self) -> tuple[Runner, Runner]:
+        """For passes of one token, and for passes of many."""
         if self.device.type == "cuda":
             from model.cuda import CudaRunner
             from model.cuda import supported as fast
 
             if fast(self.base):
-                return CudaRunner(self.base, self.heads)
-        return Runner(self.base, self.heads, prompt_base=wide)
+                graphs = CudaRunner(self.base, self.heads)
+                return graphs, graphs
+        runner = Runner(self.base, self.heads, prompt_base=self._wide_base)
+        return runner, Runner(self._wide_base, self.heads) if self._wide_base is not None else runner
 
     def _default_precision(self) -> Precision:
         if self.device.type != "cpu":
             return "bf16"
-        return cpu_precision(self.folder)
+        best = cpu_precision(self.folder)
+        # With drafts, `ar` and `verified` must be one precision, or they would not be one answer.
+        return "fp32" if best == "mixed" and Role.DRAFT in self._head_roles else best
 
     def _load(self, dtype: torch.dtype, context: int | None) -> Base:
         return Base.load(self.folder, dtype=dtype, device=self.device, context=context)
-
-    def _mount(self, base: Base, folder: Path) -> HeadSet:
-        return HeadSet.load(
-            folder, base, base_sha256=self.base_sha256, tokenizer_sha256=self.tokenizer.sha256
-        )
 
     @property
     def info(self) -> ModelInfo:
@@ -106,7 +139,7 @@ class Engine:
             precision=self.precision,
             base_sha256=self.base_sha256,
             tokenizer_sha256=self.tokenizer.sha256,
-            heads_sha256=self.heads.sha256 if self.heads is not None else "",
+            heads_sha256=folder_sha256(self._heads_folder) if self._heads_folder is not None else "",
         )
 
     def forget(self) -> None:
@@ -147,7 +180,7 @@ class Engine:
         mode = self._mode(request)
         if mode == "diffusion":
             diffusion.Rules.of(request)  # raises for rules that cannot be, before the first pass
-            if self.heads is None or not self.heads.config.of_role(Role.DRAFT):
+            if Role.DRAFT not in self._head_roles:
                 raise RequestError(
                     "decode=diffusion needs a diffusion head, and this model has none: "
                     "give --heads, or use --decode ar"
@@ -160,8 +193,7 @@ class Engine:
         """
         if request.decode != "auto":
             return request.decode
-        drafts = self.heads is not None and self.heads.config.of_role(Role.DRAFT)
-        return "verified" if drafts else "ar"
+        return "verified" if Role.DRAFT in self._head_roles else "ar"
 
     def _steps(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
@@ -171,6 +203,8 @@ class Engine:
             session.finish = "length"
             yield session.step(forwards=0)
             return
+        if mode != "ar":
+            self._mount_heads()
         runner = self.runner if mode == "ar" else self._wide
         cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
         try:

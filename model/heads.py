@@ -160,23 +160,9 @@ class HeadSet(nn.Module):
         Raises WeightsError: another base or tokenizer, a damaged or missing file, a wrong rank, a missing
         tensor.
         """
-        record = read_record(folder)
-        for what, mine in (("base", base_sha256), ("tokenizer", tokenizer_sha256)):
-            theirs = record.get(f"{what}_sha256", "")
-            if theirs != mine:
-                raise WeightsError(
-                    f"the heads in {folder} were trained on another {what} "
-                    f"({theirs[:12] or 'unknown'}, this one is {mine[:12]}): use heads made for this {what}"
-                )
-        config = HeadsConfig.parse(record["config"], str(folder / "heads.json"))
-        for path in _files(config):
-            if not (folder / path).is_file():
-                raise WeightsError(f"{folder} lacks {path}: copy the whole heads folder again")
-            if record["files"].get(str(path)) != _sha256(folder / path):
-                raise WeightsError(
-                    f"{folder / path} is not the file heads.json describes: copy the folder again"
-                )
-        heads = cls.create(base, config, record["mask_id"], dtype)
+        config = check_folder(folder, base_sha256=base_sha256, tokenizer_sha256=tokenizer_sha256)
+        mask_id = read_record(folder)["mask_id"]
+        heads = cls.create(base, config, mask_id, dtype)
         try:
             for name in config.heads:
                 _fill(base, name, config, folder)
@@ -217,6 +203,33 @@ def read_record(folder: Path) -> dict[str, Any]:
     if record.get("format") != FORMAT:
         raise WeightsError(f"{path} has format {record.get('format')}, this version reads {FORMAT}")
     return record
+
+
+def check_folder(folder: Path, *, base_sha256: str, tokenizer_sha256: str) -> HeadsConfig:
+    """The config of a saved set that is whole and fits this base and tokenizer; reads no weights into memory.
+
+    Raises WeightsError.
+    """
+    record = read_record(folder)
+    for what, mine in (("base", base_sha256), ("tokenizer", tokenizer_sha256)):
+        theirs = record.get(f"{what}_sha256", "")
+        if theirs != mine:
+            raise WeightsError(
+                f"the heads in {folder} were trained on another {what} "
+                f"({theirs[:12] or 'unknown'}, this one is {mine[:12]}): use heads made for this {what}"
+            )
+    config = HeadsConfig.parse(record["config"], str(folder / "heads.json"))
+    for path in _files(config):
+        if not (folder / path).is_file():
+            raise WeightsError(f"{folder} lacks {path}: copy the whole heads folder again")
+        if record["files"].get(str(path)) != _sha256(folder / path):
+            raise WeightsError(f"{folder / path} is not the file heads.json describes: copy the folder again")
+    return config
+
+
+def folder_sha256(folder: Path) -> str:
+    """What names a saved set in records: the hash of its heads.json, which holds those of its files."""
+    return _sha256(folder / "heads.json")
 
 
 def _files(config: HeadsConfig) -> list[Path]:

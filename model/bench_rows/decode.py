@@ -69,6 +69,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     if not isinstance(engine, Engine):
         return
     prompts = PROMPTS[: 3 if options.quick else None]
+    complete(engine, GenerateRequest(prompt="warm", max_tokens=2, decode="verified"))
     curve = width_curve(engine.runner, fresh=True)
     same, tokens, passes = 0, 0, 0
     times: dict[str, list[float]] = {name: [] for name in ("ar", "verified", "useless", "oracle")}
@@ -91,7 +92,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
             times[name].append(decode_ms(result))
             same += result.token_ids == plain.token_ids
     count = len(prompts)
-    drafts = "trained heads" if engine.heads is not None else "no heads"
+    drafts = "its heads" if engine.info.heads_sha256 else "no heads"
     yield Row("answers equal to ar", same, "runs", 3 * count, same / (3 * count), peer="runs of verified")
     yield Row("tokens a pass", tokens / passes, "tokens", 1.0, tokens / passes, peer="ar", note=drafts)
     plain_ms, spread = summary(times["ar"])

@@ -252,3 +252,23 @@ def test_literal_mask_text_survives(engines):
     chat = engine.encode(GenerateRequest(messages=(Message("user", text),)))
     assert MASK_ID not in chat
     assert text in engine.tokenizer.decode(chat)
+
+
+def test_heads_are_mounted_when_needed(engines, tmp_path):
+    """Without an AR head, `ar` runs on the bare base; drafts mount the heads, and the answer stays."""
+    raw = small_config().as_dict()
+    del raw["heads"]["ar_head"]
+    folder = engines[0].folder
+    base, bare = Base.load(folder), Engine(folder, name="tiny")
+    heads = HeadSet.create(base, HeadsConfig.parse(raw, "test"), MASK_ID)
+    randomise(base, heads)
+    heads.save(tmp_path, base, base_sha256=bare.base_sha256, tokenizer_sha256=bare.tokenizer.sha256)
+    engine = Engine(folder, name="tiny", heads=tmp_path)
+    request = GenerateRequest(prompt="lazy", max_tokens=12)
+    plain = complete(engine, request)
+    assert engine.heads is None
+    assert engine.info.heads_sha256
+    assert same(plain, complete(bare, request))
+    assert same(plain, complete(engine, dataclasses.replace(request, decode="verified", block=8)))
+    assert engine.heads is not None
+    assert same(plain, complete(engine, request))
