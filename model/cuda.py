@@ -7,8 +7,9 @@ buffers; a pass costs one copy in, one replay. Dense bases in bfloat16; others r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -111,7 +112,7 @@ class _Graph:
             if width and head is not None:
                 route.append((start, start + width, head))
             start += width
-        self._run = lambda: owner.forward(self.x, self.fields, route, reach)
+        self._run: Callable[[], torch.Tensor] = partial(owner.forward, self.x, self.fields, route, reach)
         if device.type != "cuda":
             return
         side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here

@@ -53,8 +53,8 @@ class DenseProjection(Projection):
 
 
 def rows_linear(x_ND: torch.Tensor, weight_OD: torch.Tensor) -> torch.Tensor:
-    """x W^T by one kernel for any number of rows: a CPU has other float32 kernels for fewer than 8, which sum in
-    another order, and a row's bits must not depend on how many there are.
+    """x W^T by one kernel for any number of rows: a CPU has other float32 kernels for fewer than 8, which
+    sum in another order, and a row's bits must not depend on how many there are.
     """
     rows = x_ND.shape[0]
     if rows >= 8 or x_ND.device.type != "cpu":

@@ -170,7 +170,7 @@ def rehash(saved: Path, change) -> None:
 
 def test_wrong_rank_is_refused(folder, saved):
     rehash(saved, lambda record: record["config"]["heads"]["ar_head"].update(r=8))
-    with pytest.raises(WeightsError, match="ar_head: adapter_config.json says r 4"):
+    with pytest.raises(WeightsError, match=r"ar_head: adapter_config\.json says r 4"):
         load(saved, folder)
 
 
@@ -194,7 +194,7 @@ def test_changed_missing_and_damaged_files_are_refused(folder, saved):
     path = saved / "extras.safetensors"
     whole_file = path.read_bytes()
     path.write_bytes(whole_file[:-1])
-    with pytest.raises(WeightsError, match="is not the file heads.json describes"):
+    with pytest.raises(WeightsError, match=r"is not the file heads\.json describes"):
         load(saved, folder)
     rehash(saved, lambda record: None)
     with pytest.raises(WeightsError, match="cannot read"):
