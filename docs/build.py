@@ -1,7 +1,7 @@
 """Write docs/cli/*.md from the commands' own --help, or check that they are not stale.
 
-    python docs/build.py            write
-    python docs/build.py --check    exit 1 and name the stale files
+python docs/build.py            write
+python docs/build.py --check    exit 1 and name the stale files
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Errors of the model package. Each message says what is wrong and how to mend it; the CLI prints it as one line."""
+"""Errors of the model package. Each message says what is wrong and how to mend it; the CLI prints it as one
+line.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """One interface for every way to make tokens: `generate(request) -> iterator of steps`.
 
-A decoder yields one `Step` a forward pass; the last one carries the `Generation`. Everything that shows progress
+A decoder yields one `Step` a forward pass; the last one carries the `Generation`. Everything that shows
+progress
 (the CLI, the TUI, trajectories) reads steps and nothing else.
 """
 
@@ -25,12 +26,15 @@ class Message:
 class GenerateRequest:
     """What to generate and how.
 
-    Exactly one of `messages` (rendered with the model's chat template; a trailing assistant message is a prefill
+    Exactly one of `messages` (rendered with the model's chat template; a trailing assistant message is a
+    prefill
     that the answer continues), `prompt` (raw text) or `prompt_ids` is given. Text is never parsed for special
     tokens except by the chat template, so a literal `<|mask|>` stays text.
 
-    max_tokens: new tokens at most. temperature 0 is greedy. stop: strings that end the text; the text is cut before
-    the first of them, wherever a block boundary falls. block, threshold, edit: `diffusion` and `verified` only
+    max_tokens: new tokens at most. temperature 0 is greedy. stop: strings that end the text; the text is cut
+    before
+    the first of them, wherever a block boundary falls. block, threshold, edit: `diffusion` and `verified`
+    only
     (None: the decoder's choice).
     """
 
@@ -62,7 +66,8 @@ class Token:
 class Generation:
     """The finished answer. `logprobs` are those of the deciding head at temperature 1, one a token.
 
-    commit_step: for each token the index of the step that committed it (the unmask order; all a training run needs
+    commit_step: for each token the index of the step that committed it (the unmask order; all a training run
+    needs
     to rebuild the trajectory). wall_s counts from the request to the last token, prefill_s its first part.
     """
 
@@ -89,8 +94,10 @@ class Generation:
 class Step:
     """One forward pass of a decoder.
 
-    committed: tokens that are now final. revised: visible draft tokens rewritten in this step (diffusion's edit
-    pass). draft: tokens shown but not yet final. masked: how many positions of the open canvas are still masked.
+    committed: tokens that are now final. revised: visible draft tokens rewritten in this step (diffusion's
+    edit
+    pass). draft: tokens shown but not yet final. masked: how many positions of the open canvas are still
+    masked.
     text: text that became final in this step, safe to print in order ('' while the bytes of a character are
     incomplete or a stop string may be starting). head: which head decided (`ar`, `diffusion`, `length`).
     """
@@ -125,7 +132,8 @@ class Model(Protocol):
     """A loaded model. Not thread-safe; `generate` may be abandoned at any step by closing the iterator.
 
     Raises model.errors.ContextOverflowError before the first forward when prompt and max_tokens do not fit,
-    RequestError for a request the model cannot serve. Setting `cancel` ends the iteration at the next step with
+    RequestError for a request the model cannot serve. Setting `cancel` ends the iteration at the next step
+    with
     finish_reason `cancelled` and everything committed so far in the result.
     """
 

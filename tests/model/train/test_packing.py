@@ -1,4 +1,6 @@
-"""Batches: what is packed, masked and targeted; the same for the same (seed, step) and never across samples."""
+"""Batches: what is packed, masked and targeted; the same for the same (seed, step) and never across
+samples.
+"""
 
 from __future__ import annotations
 
