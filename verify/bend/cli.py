@@ -23,8 +23,9 @@ from verify.verdict import Status
 Level = Literal["run-rs", "run-c", "run-cu"]
 
 _RESULT = re.compile(
-    r"\A(?:OOM\n)*Result: (?P<result>[^\n]*)\n- ITRS: (?P<itrs>[0-9]+)\n- TIME: (?P<time>[0-9.]+)s\n"
-    r"- MIPS: [0-9.a-zA-Z]+\s*\Z"
+    r"\A(?:OOM\n)*Result: (?P<result>[^\n]*)\n- ITRS: (?P<itrs>[0-9]+)\n"
+    r"(?:- LEAK: [0-9]+\n)?"  # run-cu alone prints it: nodes left over on the GPU
+    r"- TIME: (?P<time>[0-9.]+)s\n- MIPS: [0-9.a-zA-Z]+\s*\Z"
 )
 _CLONE = "ERROR: attempt to clone a non-affine global reference."
 _NO_RESULT = "HVM output had no result"

@@ -54,6 +54,15 @@ def test_exact_output(fake: Fake) -> None:
     assert (found.status, found.result, found.interactions) == (Status.PASSED, "[3]", 12)
 
 
+def test_the_gpu_says_what_it_leaked(fake: Fake) -> None:
+    """As printed by hvm 2.0.22 run-cu on an H100."""
+    fake.bend(
+        "printf 'Result: (1024, 1024)\\n- ITRS: 2680792\\n- LEAK: 266752\\n- TIME: 0.01s\\n- MIPS: 184.86\\n\\n'"
+    )
+    found = run()
+    assert (found.status, found.result, found.interactions) == (Status.PASSED, "(1024, 1024)", 2680792)
+
+
 @pytest.mark.parametrize(
     "body",
     [
