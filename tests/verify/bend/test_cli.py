@@ -57,7 +57,7 @@ def test_exact_output(fake: Fake) -> None:
 def test_the_gpu_says_what_it_leaked(fake: Fake) -> None:
     """As printed by hvm 2.0.22 run-cu on an H100."""
     fake.bend(
-        "printf 'Result: (1024, 1024)\\n- ITRS: 2680792\\n- LEAK: 266752\\n- TIME: 0.01s\\n- MIPS: 184.86\\n\\n'"
+        "printf 'Result: (1024, 1024)\\n- ITRS: 2680792\\n- LEAK: 9\\n- TIME: 0.01s\\n- MIPS: 184.86\\n\\n'"
     )
     found = run()
     assert (found.status, found.result, found.interactions) == (Status.PASSED, "(1024, 1024)", 2680792)
