@@ -85,8 +85,9 @@ def _run(
     line += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     line += ["--bind", str(folder), str(folder), "--bind", str(cache), str(cache), "--chdir", str(folder)]
     data = str(benchmark.path.resolve())
-    if data.startswith("/tmp/"):
-        line += ["--ro-bind", data, data]
+    for path in (data, sys.prefix, sys.base_prefix):
+        if path.startswith("/tmp/"):  # the private /tmp would hide it
+            line += ["--ro-bind", path, path]
     line += [
         sys.executable,
         "-m",

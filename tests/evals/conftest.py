@@ -5,7 +5,6 @@ tests.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,12 @@ from typing import Any
 import pytest
 
 from evals.judge import Judge
-from verify.bend import toolchain
-
-BEND = toolchain.find("bend")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test touches the user's data folder or sees their override variables."""
     folder = tmp_path_factory.mktemp("home")
-    if BEND is not None:  # the real toolchain stays in reach when the data folder moves
-        monkeypatch.setenv("PATH", f"{BEND.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("TRIHEAD_HOME", str(folder))
     monkeypatch.delenv("HUMANEVAL_OVERRIDE_PATH", raising=False)
     monkeypatch.delenv("MBPP_OVERRIDE_PATH", raising=False)

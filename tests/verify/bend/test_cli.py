@@ -39,6 +39,7 @@ class Fake:
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     monkeypatch.setenv("TRIHEAD_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     return Fake(tmp_path)
 
 
