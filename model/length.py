@@ -32,7 +32,15 @@ class LengthHead(nn.Module):
         return next((i for i, edge in enumerate(self.edges) if length <= edge), len(self.edges) - 1)
 
     def quantile(self, logits: torch.Tensor, q: float) -> int:
-        """The smallest edge that an answer stays within with probability q."""
-        reached = logits.float().softmax(-1).cumsum(-1) >= q - 1e-6
-        index = int(reached.int().argmax()) if bool(reached.any()) else len(self.edges) - 1
-        return self.edges[index]
+        """The length in tokens that an answer stays within with probability q, at least 1. Inside a bucket
+        lengths are taken to be spread evenly in their logarithm; taking its upper edge instead would
+        overrate every answer by half a bucket."""
+        below = 0.0
+        shares: list[float] = logits.double().softmax(-1).tolist()
+        for i, share in enumerate(shares):
+            if below + share >= q - 1e-6 and share > 0:
+                lower, upper = (self.edges[i - 1] if i else 1), self.edges[i]
+                within = min(1.0, max(0.0, (q - below) / share))
+                return max(1, round(lower * (upper / lower) ** within))
+            below += share
+        return self.edges[-1]

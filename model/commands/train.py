@@ -38,6 +38,11 @@ def train(config: Path, run: Path | None, resume: bool, as_json: bool) -> None:
         trainer = Trainer(settings, folder, display.show)
         if trainer.batches.dropped:
             click.echo(f"{trainer.batches.dropped} samples without a usable answer left out", err=True)
+        if trainer.fresh:
+            click.echo(
+                f"not in {settings.start}, or of another shape, so fresh: {', '.join(trainer.fresh)}",
+                err=True,
+            )
         if resume and trainer.resume():
             click.echo(f"resumed at step {trainer.step}", err=True)
         trainer.fit()

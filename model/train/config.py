@@ -172,7 +172,8 @@ class ObjectivesConfig:
     """Weights of the loss terms, and the share of the draft blocks that each corruption gets.
 
     draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn
-    from [infill_min, infill_max], in complementary pairs. edit: stage 2 only, at most edit_max of the
+    from [infill_min, infill_max], in complementary pairs; infill_prefix of them show a beginning and mask
+    what follows, as a decoder's blocks do. edit: stage 2 only, at most edit_max of the
     tokens inserted, deleted or substituted. kl: part of the target that is the base's own distribution, the
     rest being the token. next_token: loss of the AR head, when it trains. scaffold: weight of tokens that
     lay out a program (def, class, if, return, ...) in the next-token loss."""
@@ -183,6 +184,7 @@ class ObjectivesConfig:
     draft_decay: float = 14.0
     infill_min: float = 0.1
     infill_max: float = 1.0
+    infill_prefix: float = 0.0
     complementary: bool = True
     edit_max: float = 0.1
     kl: float = 0.5
@@ -193,7 +195,7 @@ class ObjectivesConfig:
     length: float = 0.1
 
     def check(self, where: str) -> None:
-        names = ("draft", "infill", "edit", "infill_min", "infill_max", "edit_max", "kl")
+        names = ("draft", "infill", "edit", "infill_min", "infill_max", "infill_prefix", "edit_max", "kl")
         _share(where, **{name: getattr(self, name) for name in names})
         for name in ("certainty", "refined", "next_token", "scaffold", "length"):
             if getattr(self, name) < 0:
@@ -218,7 +220,8 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''. A
+    """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''; what it
+    lacks or holds in another shape (a length head with other buckets, say) begins fresh. A
     head whose section is left out: the AR head stays the base itself, the others train with their
     defaults."""
 

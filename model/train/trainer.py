@@ -28,14 +28,16 @@ from model.checkpoint import base_sha256
 from model.data.packages import DataError
 from model.data.samples import Samples
 from model.errors import ModelError, NumericsError
-from model.heads import HeadSet
+from model.heads import HeadSet, check_folder
 from model.tokenizer import Tokenizer
 from model.train import checkpoint
 from model.train.config import ConfigError, TrainConfig
 from model.train.forward import PackedForward, Tensors, Terms
+from model.train.lengths import training_median
 from model.train.objectives.next_token import scaffold_ids
 from model.train.packing import Batches
 from model.train.schedule import learning_rate
+from model.train.start import take_over
 from model.train.vocabulary import commonest
 
 Record = dict[str, Any]
@@ -57,13 +59,16 @@ class Trainer:
         samples = self._samples()
         scaffold = scaffold_ids(self.tokenizer.encode)
         mask_id = self.tokenizer.mask_id
+        self.heads = HeadSet.create(self.base, config.heads(), mask_id, torch.float32)
+        self.fresh: list[str] = []
         if config.start:
-            self.heads = self._start_heads()
-        else:
-            self.heads = HeadSet.create(self.base, config.heads(), mask_id, torch.float32)
-            if config.training.draft_vocabulary:
-                vocab = commonest(samples, config.training.draft_vocabulary, self.base.config.vocab)
-                self.heads.draft_vocab = torch.from_numpy(vocab).to(self.device)
+            start = Path(config.start)
+            check_folder(start, base_sha256=self.base_sha256, tokenizer_sha256=self.tokenizer.sha256)
+            self.fresh = take_over(self.heads, self.base, start)
+        elif config.training.draft_vocabulary:
+            vocab = commonest(samples, config.training.draft_vocabulary, self.base.config.vocab)
+            self.heads.draft_vocab = torch.from_numpy(vocab).to(self.device)
+        self.answer_median = training_median(samples)
         self.batches = Batches(samples, config, mask_id if mask_id is not None else -1, scaffold)
         self.forward = PackedForward(self.base, self.heads, config)
         self.parameters = dict(self._trained())
@@ -92,21 +97,6 @@ class Trainer:
                 )
             items += loaded.items
         return Samples(items)
-
-    def _start_heads(self) -> HeadSet:
-        heads = HeadSet.load(
-            Path(self.config.start),
-            self.base,
-            base_sha256=self.base_sha256,
-            tokenizer_sha256=self.tokenizer.sha256,
-            dtype=torch.float32,
-        )
-        if heads.config.as_dict() != self.config.heads().as_dict():
-            raise ConfigError(
-                f"the heads in {self.config.start} have another shape than this configuration asks for; "
-                "copy their config (heads.json) or leave `start` out"
-            )
-        return heads
 
     def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of all that this run trains."""
@@ -234,6 +224,7 @@ class Trainer:
             "draft_tokens": self.step * rows * training.draft_tokens,
             "clean_tokens": self.step * rows * training.row_tokens,
             "samples": len(self.batches.samples),
+            "answer_median": self.answer_median,
             "config": self.config.as_dict(),
         }
         self.heads.save(

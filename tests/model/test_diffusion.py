@@ -232,5 +232,5 @@ def test_entropy_rule_spends_its_bound(engine):
 def test_length_quantiles_and_buckets():
     head = LengthHead(4, (8, 16, 32))
     logits = torch.tensor([0.6, 0.3, 0.1]).log()
-    assert [head.quantile(logits, q) for q in (0.5, 0.6, 0.9, 0.95, 1.0)] == [8, 8, 16, 32, 32]
+    assert [head.quantile(logits, q) for q in (0.3, 0.6, 0.75, 0.9, 0.95, 1.0)] == [3, 8, 11, 16, 23, 32]
     assert [head.bucket(n) for n in (1, 8, 9, 32, 1000)] == [0, 0, 1, 2, 2]

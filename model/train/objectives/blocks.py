@@ -56,7 +56,13 @@ class Mixture:
             words = ids_RT[r][ids_RT[r] != mask_id]
             inputs[r, :a], weight[r, :a] = draft.corrupt(truth[:a], mask_id, config.draft_decay)
             inputs[r, a:b], weight[r, a:b] = infill.corrupt(
-                truth[a:b], mask_id, config.infill_min, config.infill_max, config.complementary, rng
+                truth[a:b],
+                mask_id,
+                config.infill_min,
+                config.infill_max,
+                config.complementary,
+                rng,
+                config.infill_prefix,
             )
             inputs[r, b:], weight[r, b:] = edit.corrupt(
                 truth[b:], inside_RNB[r, b:], words, mask_id, config.edit_max, rng

@@ -132,3 +132,17 @@ def test_no_usable_sample_is_an_error(make_config: Make) -> None:
     empty = Samples([Sample(np.zeros(5, np.int32), np.zeros(0, np.int32))])
     with pytest.raises(DataError, match=r"no usable sample among 1.*model data answer"):
         Batches(empty, make_config(), MASK)
+
+
+def test_infill_with_a_visible_beginning() -> None:
+    from model.train.objectives import infill
+
+    truth_KB = np.arange(1, 1 + 40 * 16).reshape(40, 16)
+    inputs_KB, weight_KB = infill.corrupt(truth_KB, 0, 1.0, 1.0, True, np.random.default_rng(0), 1.0)
+    first, second = inputs_KB[:20] == 0, inputs_KB[20:] == 0
+    # Everything behind the visible beginning is masked (ratio 1), at most one forced mask within it.
+    starts = np.argmax(np.cumsum(~first[:, ::-1], 1) > 0, 1)
+    assert all(first[k, 16 - n :].all() for k, n in enumerate(starts))
+    assert len(set(starts.tolist())) > 3
+    assert (first[:, 1:] ^ second[:, 1:]).all()
+    assert (weight_KB[:, :-1] == (inputs_KB == 0)[:, 1:]).all()
