@@ -248,17 +248,21 @@ class Base(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         context: int | None = None,
+        fp8: bool | None = None,
     ) -> Base:
-        """Read config.json and *.safetensors. Raises WeightsError naming what is missing or has a wrong
-        shape.
+        """Read config.json and *.safetensors. fp8: keep weights that are stored in FP8 so (None: where the
+        device multiplies FP8), else they are dequantised. Raises WeightsError naming what is missing or has
+        a wrong shape.
         """
         from model.checkpoint import read_into
+        from model.fp8 import has_fp8_units
 
         folder = Path(folder)
         config = BaseConfig.read(folder, context)
         with torch.device("meta"):
             base = cls(config)
-        read_into(base, folder, dtype=dtype, device=torch.device(device))
+        place = torch.device(device)
+        read_into(base, folder, dtype=dtype, device=place, fp8=has_fp8_units(place) if fp8 is None else fp8)
         return base.eval()
 
     def embed(self, ids_BT: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from model.base import MLP, Base
 from model.errors import WeightsError
 from model.experts import Experts
 from model.projection import DenseProjection
+from model.quantised import Fp8Experts, Fp8Projection, keep_fp8
 from model.rope import rope_table
 
 
@@ -66,15 +67,33 @@ class Tensors:
             [part[:rows].flatten(), part[max(0, shape[0] - rows) :].flatten()],
         )
 
-    def get(self, name: str) -> torch.Tensor:
+    def in_fp8(self, modules: list[str]) -> bool:
+        """Are the weights of all these modules stored in FP8 with their scales?"""
+        return all(
+            f"{module}.weight_scale_inv" in self._where
+            and str(self._where[f"{module}.weight"].get_slice(f"{module}.weight").get_dtype()) == "F8_E4M3"
+            for module in modules
+        )
+
+    def stored(self, name: str) -> torch.Tensor:
+        """The tensor as it is stored."""
         if name not in self._where:
             raise WeightsError(f"{self.folder} lacks the tensor {name}: pull the model again")
         tensor: torch.Tensor = self._where[name].get_tensor(name)
+        return tensor
+
+    def get(self, name: str) -> torch.Tensor:
+        """The tensor; dequantised where it is block-quantised."""
+        tensor = self.stored(name)
         scale = name + "_scale_inv"
         if scale in self._where:
             from model.fp8 import dequantise
 
             tensor = dequantise(tensor, self._where[scale].get_tensor(scale))
+        elif tensor.dtype == torch.float8_e4m3fn:
+            raise WeightsError(
+                f"{self.folder}: {name} is FP8 and its scales are missing: pull the model again"
+            )
         return tensor
 
 
@@ -90,10 +109,15 @@ def slots(base: Base) -> Iterator[Slot]:
     def simple(owner: nn.Module, attribute: str, name: str) -> Slot:
         return owner, attribute, tuple(getattr(owner, attribute).shape), [name]
 
+    def matrix(owner: nn.Module, attribute: str, scale: str, names: list[str]) -> Iterator[Slot]:
+        yield owner, attribute, tuple(getattr(owner, attribute).shape), names
+        if isinstance(owner, Fp8Projection | Fp8Experts):
+            yield owner, scale, tuple(getattr(owner, scale).shape), [f"{n}_scale_inv" for n in names]
+
     def fused(projection: nn.Module, prefix: str) -> Iterator[Slot]:
-        assert isinstance(projection, DenseProjection)
+        assert isinstance(projection, DenseProjection | Fp8Projection)
         names = [f"{prefix}.{part}" for part in projection.parts]
-        yield projection, "weight", tuple(projection.weight.shape), [f"{n}.weight" for n in names]
+        yield from matrix(projection, "weight", "scale", [f"{n}.weight" for n in names])
         if projection.bias is not None:
             yield projection, "bias", tuple(projection.bias.shape), [f"{n}.bias" for n in names]
 
@@ -118,9 +142,8 @@ def slots(base: Base) -> Iterator[Slot]:
             yield simple(layer.mlp, "router", f"{prefix}.mlp.gate.weight")
             experts = [f"{prefix}.mlp.experts.{e}" for e in range(config.experts)]
             both = [f"{e}.{p}.weight" for e in experts for p in ("gate_proj", "up_proj")]
-            yield layer.mlp, "gate_up", tuple(layer.mlp.gate_up.shape), both
-            downs = [f"{e}.down_proj.weight" for e in experts]
-            yield layer.mlp, "down", tuple(layer.mlp.down.shape), downs
+            yield from matrix(layer.mlp, "gate_up", "gate_up_scale", both)
+            yield from matrix(layer.mlp, "down", "down_scale", [f"{e}.down_proj.weight" for e in experts])
 
 
 def read_into(
@@ -129,18 +152,24 @@ def read_into(
     *,
     dtype: torch.dtype,
     device: torch.device,
+    fp8: bool = False,
     on_tensor: Callable[[str], None] | None = None,
 ) -> None:
-    """Fill a Base that was built on the meta device. Raises WeightsError for a missing tensor or a wrong
-    shape.
+    """Fill a Base that was built on the meta device. fp8: what is stored in FP8 stays so. Raises
+    WeightsError for a missing tensor or a wrong shape.
     """
     tensors = Tensors(folder)
+    if fp8:
+        keep_fp8(base, tensors)
     for owner, attribute, shape, names in slots(base):
-        flat = torch.empty(shape, dtype=dtype, device=device).flatten(0, -2) if len(shape) > 1 else None
-        full = flat if flat is not None else torch.empty(shape, dtype=dtype, device=device)
+        quantised = isinstance(owner, Fp8Projection | Fp8Experts) and attribute not in ("bias", "router")
+        kind = getattr(owner, attribute).dtype if quantised else dtype
+        full = torch.empty(shape, dtype=kind, device=device)
+        if len(shape) > 1:
+            full = full.flatten(0, -2)
         row = 0
         for name in names:
-            tensor = tensors.get(name)
+            tensor = tensors.stored(name) if quantised else tensors.get(name)
             rows = tensor.shape[0]
             if row + rows > full.shape[0] or tensor.shape[1:] != full.shape[1:]:
                 raise WeightsError(f"{name} is {tuple(tensor.shape)}, config.json asks for {shape}")

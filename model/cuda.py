@@ -24,6 +24,7 @@ from model.kvcache import KVCache, pack_tokens
 from model.lora import Adapter, RoutedProjection
 from model.plan import WIDEST
 from model.projection import DenseProjection, Projection
+from model.quantised import Fp8Projection
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
@@ -40,6 +41,7 @@ def supported(base: Base) -> bool:
         base.device.type == "cuda"
         and base.dtype == torch.bfloat16
         and config.experts == 0
+        and not any(isinstance(module, Fp8Projection) for module in base.modules())
         and config.hidden % 64 == 0
         and config.intermediate % 64 == 0
         and (config.heads * config.head_dim) % 64 == 0

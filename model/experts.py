@@ -32,9 +32,9 @@ class Experts(nn.Module):
             weight = weight / weight.sum(-1, keepdim=True)
         return weight.to(x_ND.dtype), ids
 
-    def expert(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """gate_up [2 * I, D] and down [D, I] of one expert, in the compute dtype."""
-        return self.gate_up[index], self.down[index]
+    def project(self, x_ND: torch.Tensor, index: int, part: str) -> torch.Tensor:
+        """x through the matrix `part` (gate_up or down) of one expert."""
+        return rows_linear(x_ND, getattr(self, part)[index])
 
     def forward(self, x_BTD: torch.Tensor, route: Route) -> torch.Tensor:
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
@@ -42,8 +42,7 @@ class Experts(nn.Module):
         out = torch.zeros_like(x_ND)
         for index in torch.unique(ids).tolist():
             token, slot = (ids == index).nonzero(as_tuple=True)
-            gate_up, down = self.expert(index)
-            gate, up = rows_linear(x_ND[token], gate_up).chunk(2, dim=-1)
-            y = rows_linear(F.silu(gate) * up, down) * weight[token, slot, None]
+            gate, up = self.project(x_ND[token], index, "gate_up").chunk(2, dim=-1)
+            y = self.project(F.silu(gate) * up, index, "down") * weight[token, slot, None]
             out.index_add_(0, token, y)
         return out.view_as(x_BTD)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from model.errors import WeightsError
+from model.projection import rows_linear
 
 BLOCK = 128
 # Largest finite value of float8_e4m3fn.
@@ -27,7 +29,7 @@ def quantise(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     Raises WeightsError when the weight is not finite.
     """
     rows, columns = weight.shape
-    padded = torch.nn.functional.pad(weight.float(), (0, -columns % BLOCK, 0, -rows % BLOCK))
+    padded = F.pad(weight.float(), (0, -columns % BLOCK, 0, -rows % BLOCK))
     blocks = padded.view(padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
     largest = blocks.abs().amax(dim=(1, 3))
     if not bool(torch.isfinite(largest).all()):
@@ -56,16 +58,36 @@ def dequantise(
     return (weight.float() * scale).to(dtype)
 
 
+def quantise_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """x [..., channels] -> (float8_e4m3fn codes, padded to whole groups of 128 channels; float32 scale of
+    each group [..., groups]).
+    """
+    padded = F.pad(x.float(), (0, -x.shape[-1] % BLOCK))
+    groups = padded.view(*padded.shape[:-1], -1, BLOCK)
+    scale = groups.abs().amax(-1, keepdim=True).clamp(min=1e-12) / MAX
+    return (groups / scale).to(torch.float8_e4m3fn).view(padded.shape), scale[..., 0]
+
+
 def through_fp8(x: torch.Tensor) -> torch.Tensor:
     """x [..., channels] as an FP8 matmul sees it: each token's groups of 128 channels rounded to
     float8_e4m3fn.
     """
-    channels = x.shape[-1]
-    padded = torch.nn.functional.pad(x.float(), (0, -channels % BLOCK))
-    groups = padded.view(*padded.shape[:-1], -1, BLOCK)
-    scale = groups.abs().amax(-1, keepdim=True).clamp(min=1e-12) / MAX
-    rounded = (groups / scale).to(torch.float8_e4m3fn).float() * scale
-    return rounded.view(padded.shape)[..., :channels].to(x.dtype)
+    codes, scale = quantise_rows(x)
+    groups = codes.float().view(*scale.shape, BLOCK) * scale[..., None]
+    return groups.view(codes.shape)[..., : x.shape[-1]].to(x.dtype)
+
+
+def linear(
+    x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """x [..., in] times a block-scaled weight [out, in], both in FP8, summed in float32; in x's dtype. The
+    reference of model.kernels.fp8_linear.
+    """
+    codes, x_scale = quantise_rows(x)
+    wide = (codes.float().view(*x_scale.shape, BLOCK) * x_scale[..., None]).view(-1, codes.shape[-1])
+    y = rows_linear(wide[:, : x.shape[-1]], dequantise(weight, scale))
+    y = (y if bias is None else y + bias.float()).to(x.dtype)
+    return y.view(*x.shape[:-1], -1)
 
 
 def quantised_parts(name: str) -> bool:

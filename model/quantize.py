@@ -131,7 +131,7 @@ def measure(
         return lambda done: progress(before + done, total)
 
     plain = perplexity(Base.load(source, dtype=torch.float32, device=device), ids, advance(0))
-    coarse = Base.load(quantised, dtype=torch.float32, device=device)
+    coarse = Base.load(quantised, dtype=torch.float32, device=device, fp8=False)
     weights = perplexity(coarse, ids, advance(len(ids)))
     for _, _, projection in coarse.projections():
         projection.register_forward_pre_hook(lambda _, args: (fp8.through_fp8(args[0]), *args[1:]))

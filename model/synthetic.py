@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,55 +107,59 @@ def write_synthetic(
     config["quantization_config"] = fp8.quantization_config([spec.name for spec in wanted])
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     write_byte_tokenizer(folder)
-    total, done = sum(spec.nbytes for spec in wanted), 0
+    total, done, lock = sum(spec.nbytes for spec in wanted), 0, threading.Lock()
 
     def advance(count: int) -> None:
         nonlocal done
-        done += count
-        progress(done, total)
+        with lock:
+            done += count
+            progress(done, total)
 
-    hashes = write_shards(folder, wanted, _Weights(seed).produce, advance)
+    # Hashing and writing are most of the work, and both let other threads run.
+    threads = min(8, os.cpu_count() or 1)
+    hashes = write_shards(folder, wanted, _Weights(seed).produce, advance, threads=threads)
     store.write_record(folder, {"name": folder.name, "tensors_sha256": store.combined_sha256(hashes)})
     return folder
 
 
 class _Weights:
     """Random tensors, quickly: FP8 codes are cut from one pool of quantised normal numbers at random
-    places.
+    places. A tensor depends on the seed and its name, not on what was made before it.
     """
 
     def __init__(self, seed: int) -> None:
         import torch
 
-        self._generator = torch.Generator().manual_seed(seed)
+        self._seed = seed
         # A spread of 100 of at most 448: a block's largest of 16,384 normal numbers is about four spreads.
-        pool = torch.randn(_POOL_ELEMENTS, generator=self._generator) * 100
+        pool = torch.randn(_POOL_ELEMENTS, generator=torch.Generator().manual_seed(seed)) * 100
         self._pool = pool.clamp(-fp8.MAX, fp8.MAX).to(torch.float8_e4m3fn)
 
     def produce(self, spec: Spec) -> Iterator[torch.Tensor]:
         import torch
 
+        generator = torch.Generator().manual_seed(
+            (self._seed & 0x7FFFFFFF) << 32 | zlib.crc32(spec.name.encode())
+        )
         if spec.dtype == "F8_E4M3":
-            yield self._codes(math.prod(spec.shape))
+            yield from self._codes(math.prod(spec.shape), generator)
         elif spec.name.endswith("_scale_inv"):
             # Codes spread by 100; scales that differ from block to block give away a block that got the
             # wrong one.
             fan_in = fp8.BLOCK * spec.shape[1]
-            jitter = 0.5 + torch.rand(spec.shape, generator=self._generator)
+            jitter = 0.5 + torch.rand(spec.shape, generator=generator)
             yield (jitter * fan_in**-0.5 / 100).to(torch.bfloat16)
         elif spec.name.endswith("norm.weight"):
-            yield (1 + 0.1 * torch.randn(spec.shape, generator=self._generator)).to(torch.bfloat16)
+            yield (1 + 0.1 * torch.randn(spec.shape, generator=generator)).to(torch.bfloat16)
         else:
             scale = 0.3 if "embed_tokens" in spec.name else spec.shape[-1] ** -0.5
-            yield (scale * torch.randn(spec.shape, generator=self._generator)).to(torch.bfloat16)
+            yield (scale * torch.randn(spec.shape, generator=generator)).to(torch.bfloat16)
 
-    def _codes(self, count: int) -> torch.Tensor:
+    def _codes(self, count: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
         import torch
 
-        pieces = []
         while count:
-            start = int(torch.randint(_POOL_ELEMENTS, (1,), generator=self._generator))
+            start = int(torch.randint(_POOL_ELEMENTS, (1,), generator=generator))
             piece = self._pool[start : start + count]
-            pieces.append(piece)
+            yield piece
             count -= len(piece)
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,8 +92,10 @@ def write_shards(
     produce: Callable[[Spec], Iterable[torch.Tensor]],
     progress: Callable[[int], None] = lambda _: None,
     shard_bytes: int = SHARD_BYTES,
+    threads: int = 1,
 ) -> dict[str, str]:
     """Write `specs` as `model-00001-of-0000N.safetensors` and their index, or as one `model.safetensors`.
+    threads: shards written at once; `produce` and `progress` must then be thread-safe.
 
     Returns {file: sha256}. A tensor whose name continues its predecessor's (a weight's scales) stays with it.
     """
@@ -108,12 +111,11 @@ def write_shards(
         before = spec.name
     if len(shards) == 1:
         return {"model.safetensors": write(folder / "model.safetensors", specs, produce, progress)}
-    hashes: dict[str, str] = {}
-    where: dict[str, str] = {}
-    for number, shard in enumerate(shards, 1):
-        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        hashes[name] = write(folder / name, shard, produce, progress)
-        where |= {spec.name: name for spec in shard}
+    names = [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        made = pool.map(lambda name, shard: write(folder / name, shard, produce, progress), names, shards)
+        hashes = dict(zip(names, made, strict=True))
+    where = {spec.name: name for name, shard in zip(names, shards, strict=True) for spec in shard}
     index = {"metadata": {"total_size": sum(spec.nbytes for spec in specs)}, "weight_map": where}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return hashes

@@ -37,11 +37,11 @@ def test_spread_does_not_depend_on_the_unit(values: list[float], factor: float) 
 
 
 def test_every_group_has_a_title() -> None:
-    assert {"ar", "fp8"} <= bench.groups().keys()
+    assert {"ar", "forward", "fp8"} <= bench.groups().keys()
     assert all(bench.groups().values())
 
 
-@pytest.mark.parametrize("group", ["ar", "fp8"])
+@pytest.mark.parametrize("group", ["ar", "forward", "fp8"])
 def test_rows_of_a_group(group: str) -> None:
     arguments = [
         "bench",
