@@ -41,6 +41,6 @@ class LengthHead(nn.Module):
             if below + share >= q - 1e-6 and share > 0:
                 lower, upper = (self.edges[i - 1] if i else 1), self.edges[i]
                 within = min(1.0, max(0.0, (q - below) / share))
-                return max(1, round(lower * (upper / lower) ** within))
+                return max(1, round(float(lower * (upper / lower) ** within)))
             below += share
         return self.edges[-1]
