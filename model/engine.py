@@ -11,7 +11,8 @@ prompt that starts like the last one reuses its cache; that changes no bit of th
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +20,14 @@ import torch
 
 from model import ar, diffusion, flow, verified
 from model.base import Base
+from model.batch import Batch, Cancel, Job, cancel_of
 from model.calibrate import cpu_precision, width_curve
 from model.checkpoint import base_sha256
 from model.drafter import Drafter
 from model.errors import ContextOverflowError, RequestError
 from model.heads import HeadSet, check_folder, folder_sha256
 from model.kvcache import KVCache
+from model.lanes import Lanes
 from model.packed import pack, supported
 from model.plan import WIDEST, Planner
 from model.request import Decode, GenerateRequest, ModelInfo, Step
@@ -61,6 +64,7 @@ class Engine:
         self._last: tuple[Runner, list[int], KVCache] | None = None
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
+        self._lanes: Lanes | None = None
         self.heads: HeadSet | None = None
         self._heads_folder = None if heads is None else Path(heads)
         self._head_roles = self._check_heads()
@@ -100,7 +104,7 @@ class Engine:
                 )
         self._pack()
         self.runner, self._wide = self._runners()
-        self._last = None
+        self.forget()
 
     def _pack(self) -> None:
         for base in (self.base, self._wide_base):
@@ -143,8 +147,8 @@ class Engine:
         )
 
     def forget(self) -> None:
-        """Drop the cache of the last prompt, so that the next request reads its prompt from the start."""
-        self._last = None
+        """Drop all caches: the next request reads its prompt from the start."""
+        self._last = self._lanes = None
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text))
@@ -170,6 +174,75 @@ class Engine:
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Errors are raised here, before the first pass; the steps come as the iterator is drawn."""
+        prompt, mode = self._accept(request)
+        return self._steps(request, prompt, mode, cancel)
+
+    def generate_many(
+        self, requests: Sequence[GenerateRequest], cancel: Cancel = None, max_batch: int | None = None
+    ) -> Iterator[tuple[int, Step]]:
+        """The steps of all requests as they come, each with its request's index; every answer is the one
+        that `generate` gives.
+
+        `ar` requests decode together, up to `max_batch` rows (None: what suits the device), and `auto` ones
+        with them: many rows use the device better than drafts. `verified` and `diffusion` follow one by
+        one. cancel: one event for all, or one or None for each. Errors of a request are raised here,
+        before the first pass, with its number.
+        """
+        if max_batch is not None and max_batch < 1:
+            raise RequestError(f"max_batch is {max_batch}; it must be 1 or more")
+        if cancel is not None and not isinstance(cancel, threading.Event) and len(cancel) != len(requests):
+            raise RequestError(f"{len(cancel)} cancel events for {len(requests)} requests: give one each")
+        accepted = []
+        for index, request in enumerate(requests):
+            try:
+                accepted.append(self._accept(request))
+            except RequestError as error:
+                raise type(error)(f"request {index}: {error}") from None
+        return self._steps_of_many(requests, accepted, cancel, max_batch)
+
+    def _steps_of_many(
+        self,
+        requests: Sequence[GenerateRequest],
+        accepted: Sequence[tuple[list[int], Decode]],
+        cancel: Cancel,
+        max_batch: int | None,
+    ) -> Iterator[tuple[int, Step]]:
+        jobs, singly = [], []
+        for index, (request, (prompt, mode)) in enumerate(zip(requests, accepted, strict=True)):
+            together = mode == "ar" or request.decode == "auto"
+            opened = partial(self._session, request, prompt, "ar", cancel_of(cancel, index))
+            if together:
+                jobs.append(Job(index, opened, tuple(prompt)))
+            else:
+                singly.append(index)
+        if jobs:
+            capacity = max(len(job.prompt) + requests[job.index].max_tokens for job in jobs)
+            rows = min(max_batch or self._default_batch(), len(jobs))
+            yield from Batch(self._lanes_of(rows, capacity), jobs, rows).run()
+        for index in singly:
+            prompt, mode = accepted[index]
+            for step in self._steps(requests[index], prompt, mode, cancel_of(cancel, index)):
+                yield index, step
+
+    def _default_batch(self) -> int:
+        return 16 if self.device.type == "cpu" else 256
+
+    def _lanes_of(self, rows: int, capacity: int) -> Lanes:
+        """The lanes of the last call when they are large enough: they hold captured graphs."""
+        old = self._lanes
+        if old is not None and old.rows >= rows and old.capacity >= capacity and old.runner is self.runner:
+            return old
+        if old is not None and old.runner is self.runner:
+            rows, capacity = max(rows, old.rows), max(capacity, old.capacity)
+        self._lanes = old = None
+        self._lanes = self._make_lanes(rows, capacity)
+        return self._lanes
+
+    def _make_lanes(self, rows: int, capacity: int) -> Lanes:
+        return Lanes(self.runner, rows, capacity)
+
+    def _accept(self, request: GenerateRequest) -> tuple[list[int], Decode]:
+        """Prompt ids and mode of a request. Raises RequestError for one that cannot be served."""
         prompt = self.encode(request)
         _check(request)
         if len(prompt) + request.max_tokens > self.context:
@@ -185,7 +258,7 @@ class Engine:
                     "decode=diffusion needs a diffusion head, and this model has none: "
                     "give --heads, or use --decode ar"
                 )
-        return self._steps(request, prompt, mode, cancel)
+        return prompt, mode
 
     def _mode(self, request: GenerateRequest) -> Decode:
         """What `auto` means here: `verified` where there is a drafting head (its planner falls back to plain
@@ -198,9 +271,8 @@ class Engine:
     def _steps(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
     ) -> Iterator[Step]:
-        session = Session(request, prompt, self.tokenizer, model=self.name, decode=mode, cancel=cancel)
-        if request.max_tokens == 0:
-            session.finish = "length"
+        session = self._session(request, prompt, mode, cancel)
+        if session.done:
             yield session.step(forwards=0)
             return
         if mode != "ar":
@@ -219,6 +291,14 @@ class Engine:
                 yield from flow.decode(parts, session, diffusion.Rules.of(request))
         finally:
             self._last = (runner, [*prompt, *session.ids], cache)
+
+    def _session(
+        self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
+    ) -> Session:
+        session = Session(request, prompt, self.tokenizer, model=self.name, decode=mode, cancel=cancel)
+        if request.max_tokens == 0:
+            session.finish = "length"
+        return session
 
     @property
     def _limit(self) -> int:

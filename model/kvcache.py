@@ -61,13 +61,26 @@ class KVCache:
         """Make the first `count` tokens of the last pass permanent."""
         self.length[row] += count
 
-    def fork(self, rows: int) -> KVCache:
-        """Copies of row 0, for several answers to one prompt."""
+    def fork(self, rows: int, row: int = 0) -> KVCache:
+        """A cache of `rows` copies of one row, for several answers to one prompt."""
+        keys = self.keys[:, row : row + 1].repeat(1, rows, 1, 1, 1)
+        values = self.values[:, row : row + 1].repeat(1, rows, 1, 1, 1)
+        return self._twin(keys, values, [self.length[row]] * rows)
+
+    def part(self, start: int, stop: int) -> KVCache:
+        """Rows start..stop on the same memory, with lengths of its own."""
+        return self._twin(self.keys[:, start:stop], self.values[:, start:stop], self.length[start:stop])
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Row `target` becomes the first `length` tokens of row `source`."""
+        for kept in (self.keys, self.values):
+            kept[:, target, :, :length] = kept[:, source, :, :length]
+        self.length[target] = length
+
+    def _twin(self, keys: torch.Tensor, values: torch.Tensor, length: list[int]) -> KVCache:
         twin = object.__new__(KVCache)
         twin.config, twin.capacity, twin.block = self.config, self.capacity, self.block
-        twin.keys = self.keys[:, :1].repeat(1, rows, 1, 1, 1)
-        twin.values = self.values[:, :1].repeat(1, rows, 1, 1, 1)
-        twin.length = [self.length[0]] * rows
+        twin.keys, twin.values, twin.length = keys, values, length
         return twin
 
     def attention(self, tokens: Tokens) -> CachedAttention:
@@ -86,6 +99,9 @@ class CachedAttention:
     def __init__(self, cache: KVCache, tokens: Tokens) -> None:
         B, T = tokens.position.shape
         self._cache, self._starts, self._width = cache, list(cache.length), T
+        starts = torch.tensor(self._starts, device=tokens.position.device)[:, None]
+        self._slots_BT = starts + torch.arange(T, device=starts.device)
+        self._rows_B1 = torch.arange(B, device=starts.device)[:, None]
         block = cache.block
         self._span = min(-(-(max(cache.length) + T) // block) * block, cache.keys.shape[3])
         repeat = cache.config.heads // cache.config.kv_heads
@@ -107,9 +123,7 @@ class CachedAttention:
         clean = torch.where(slot < lengths, int(Role.CLEAN), none)
         keys = Tokens(clean, slot.clone(), torch.zeros_like(slot), torch.zeros_like(slot))
         for name in ("role", "position", "block", "begin"):
-            field, new = getattr(keys, name), getattr(tokens, name)
-            for row, start in enumerate(self._starts):
-                field[row, start : start + self._width] = new[row]
+            getattr(keys, name).scatter_(1, self._slots_BT, getattr(tokens, name).long())
         return keys
 
     def layer(self, index: int) -> Attend:
@@ -118,9 +132,12 @@ class CachedAttention:
         def attend(q_BHTK: torch.Tensor, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> torch.Tensor:
             B, H, T, K = q_BHTK.shape
             G = k_BGTK.shape[1]
-            for row, start in enumerate(self._starts):
-                keys[row, :, start : start + T] = k_BGTK[row]
-                values[row, :, start : start + T] = v_BGTK[row]
+            if B == 1:
+                keys[0, :, self._starts[0] : self._starts[0] + T] = k_BGTK[0]
+                values[0, :, self._starts[0] : self._starts[0] + T] = v_BGTK[0]
+            else:
+                keys[self._rows_B1, :, self._slots_BT] = k_BGTK.transpose(1, 2).to(keys.dtype)
+                values[self._rows_B1, :, self._slots_BT] = v_BGTK.transpose(1, 2).to(keys.dtype)
             # The queries that share a key head are its rows: keys are read once, not once a query head.
             q = q_BHTK.to(keys.dtype).reshape(B, G, (H // G) * T, K)
             if self._pad:

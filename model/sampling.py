@@ -31,11 +31,11 @@ def _mix(x: torch.Tensor) -> torch.Tensor:
     return x ^ _shift(x, 31)
 
 
-def gumbel(seed: int, positions_N: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+def gumbel(seed: int | torch.Tensor, positions_N: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Gumbel noise [N, V'] in float32 for absolute positions [N] and token ids [V'] or [N, V'], on any
-    device.
+    device. seed: one, or one a row (int64 [N]).
     """
-    key = torch.tensor(seed, dtype=torch.int64, device=positions_N.device)
+    key = seed if isinstance(seed, torch.Tensor) else _scalar(seed, positions_N, torch.int64)
     key_N1 = _mix(_mix(key * _GOLDEN + 1) + positions_N * _GOLDEN)[:, None]
     bits = _shift(_mix(key_N1 + (ids + 1) * _GOLDEN), 41)
     uniform = (bits.to(torch.float32) + 0.5) * 2.0**-23
@@ -51,13 +51,25 @@ def check(logits: torch.Tensor) -> None:
         )
 
 
-def keep_top_p(logits_NV: torch.Tensor, top_p: float) -> torch.Tensor:
-    """-inf outside the smallest set of tokens whose probability reaches top_p; the first is always kept."""
-    if top_p >= 1.0:
-        return logits_NV
+def _scalar(value: float, like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor rather than a number: CUDA divides by a number by multiplying with its reciprocal, and one
+    request must round as it does in a batch.
+    """
+    return torch.full((), value, dtype=dtype, device=like.device)
+
+
+def keep_top_p(logits_NV: torch.Tensor, top_p: float | torch.Tensor) -> torch.Tensor:
+    """-inf outside the smallest set of tokens whose probability reaches top_p; the first is always kept.
+
+    top_p: one, or one a row ([N, 1]); 1 keeps everything.
+    """
+    if not isinstance(top_p, torch.Tensor):
+        if top_p >= 1.0:
+            return logits_NV
+        top_p = _scalar(top_p, logits_NV, torch.float32)
     ordered, index = torch.sort(logits_NV, dim=-1, descending=True, stable=True)
     before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-    cut = torch.where(before < top_p, ordered, float("-inf"))
+    cut = torch.where((before < top_p) | (top_p >= 1.0), ordered, float("-inf"))
     return torch.full_like(logits_NV, float("-inf")).scatter(-1, index, cut)
 
 
@@ -72,6 +84,32 @@ def pick(
     """The token [N] of each row. positions: absolute positions of the tokens to be chosen."""
     if temperature <= 0:
         return logits_NV.argmax(-1)
+    warm = _scalar(temperature, logits_NV, torch.float32)
+    return _sample(logits_NV, positions_N, warm, top_p, seed)
+
+
+def pick_rows(
+    logits_NV: torch.Tensor,
+    positions_N: torch.Tensor,
+    temperature_N: torch.Tensor,
+    top_p_N: torch.Tensor | None,
+    seed_N: torch.Tensor,
+) -> torch.Tensor:
+    """`pick` with settings of its own for each row, the same tokens. top_p None: 1 for all."""
+    warm_N1 = temperature_N[:, None]
+    safe_N1 = torch.where(warm_N1 > 0, warm_N1, 1.0)
+    top_p = 1.0 if top_p_N is None else top_p_N[:, None]
+    sampled = _sample(logits_NV, positions_N, safe_N1, top_p, seed_N)
+    return torch.where(temperature_N > 0, sampled, logits_NV.argmax(-1))
+
+
+def _sample(
+    logits_NV: torch.Tensor,
+    positions_N: torch.Tensor,
+    temperature: torch.Tensor,
+    top_p: float | torch.Tensor,
+    seed: int | torch.Tensor,
+) -> torch.Tensor:
     scaled = keep_top_p(logits_NV.float() / temperature, top_p)
     ids = torch.arange(logits_NV.shape[-1], device=logits_NV.device)
     return (scaled + gumbel(seed, positions_N, ids)).argmax(-1)
