@@ -2,7 +2,8 @@
 
 `CudaRunner` is a Runner whose `run` replays a graph for the layout of the pass (how many CLEAN, DRAFT and
 LENGTH tokens, padded to a few sizes) and the reach of the cache. Weights, cache and inputs live in fixed
-buffers; a pass costs one copy in, one replay. Dense bases in bfloat16; others run on the plain torch path.
+buffers; a pass costs one copy in, one replay. Bases in bfloat16, dense or with experts in FP8; others run on
+the plain torch path.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch.nn import functional as F
@@ -18,13 +19,14 @@ from torch.nn import functional as F
 from model.base import MLP, Base
 from model.heads import HeadSet
 from model.kernels.attention import AttentionSpace, attend
+from model.kernels.fp8_linear import fp8_linear
 from model.kernels.linear import Workspace, linear
 from model.kernels.pointwise import rms_norm, rotate_write
 from model.kvcache import KVCache, pack_tokens
 from model.lora import Adapter, RoutedProjection
 from model.plan import WIDEST
 from model.projection import DenseProjection, Projection
-from model.quantised import Fp8Projection
+from model.quantised import Fp8Experts, Fp8Projection
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
@@ -40,30 +42,35 @@ def supported(base: Base) -> bool:
     return (
         base.device.type == "cuda"
         and base.dtype == torch.bfloat16
-        and config.experts == 0
-        and not any(isinstance(module, Fp8Projection) for module in base.modules())
         and config.hidden % 64 == 0
-        and config.intermediate % 64 == 0
+        and all(
+            isinstance(layer.mlp, Fp8Experts) or (type(layer.mlp) is MLP and config.intermediate % 64 == 0)
+            for layer in base.layers
+        )
         and (config.heads * config.head_dim) % 64 == 0
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A fused projection and its heads' updates: head -> (A [parts * r, in], B [out, parts * r], scaled)."""
+    """A fused projection and its heads' updates: head -> (A [parts * r, in], B [out, parts * r], scaled).
+    scale: of an FP8 weight.
+    """
 
     weight: torch.Tensor
+    scale: torch.Tensor | None
     bias: torch.Tensor | None
     heads: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 
     @classmethod
-    def of(cls, projection: Projection) -> Matrix:
+    def of(cls, projection: Projection, dtype: torch.dtype) -> Matrix:
         routed = projection if isinstance(projection, RoutedProjection) else None
-        dense = cast("DenseProjection", routed.inner if routed is not None else projection)
+        inner = cast("DenseProjection | Fp8Projection", routed.inner if routed is not None else projection)
         heads = {}
         for name, adapter in routed.adapters.items() if routed is not None else ():
-            heads[name] = _stack(dense, cast("Adapter", adapter))
-        return cls(dense.weight.detach(), None if dense.bias is None else dense.bias.detach(), heads)
+            heads[name] = _stack(inner, cast("Adapter", adapter), dtype)
+        scale = inner.scale.detach() if isinstance(inner, Fp8Projection) else None
+        return cls(inner.weight.detach(), scale, None if inner.bias is None else inner.bias.detach(), heads)
 
     def __call__(
         self,
@@ -72,7 +79,10 @@ class Matrix:
         route: Sequence[tuple[int, int, str]],
         residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        y = linear(x_TK, self.weight, space, bias=self.bias, residual=residual)
+        if self.scale is None:
+            y = linear(x_TK, self.weight, space, bias=self.bias, residual=residual)
+        else:
+            y = fp8_linear(x_TK, self.weight, self.scale, bias=self.bias, residual=residual)
         for start, stop, head in route:
             if head in self.heads:
                 a, b = self.heads[head]
@@ -81,20 +91,50 @@ class Matrix:
         return y
 
 
-def _stack(dense: DenseProjection, adapter: Adapter) -> tuple[torch.Tensor, torch.Tensor]:
+def _stack(projection: Projection, adapter: Adapter, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """The parts' B as one block-diagonal matrix over the stacked A."""
-    weight = dense.weight
-    a = adapter.a.detach().to(weight.dtype)
-    b = weight.new_zeros(weight.shape[0], a.shape[0])
-    spans = {part: (start, stop) for part, start, stop in dense.rows()}
+    a = adapter.a.detach().to(dtype)
+    b = a.new_zeros(sum(projection.parts.values()), a.shape[0])
+    spans = {part: (start, stop) for part, start, stop in projection.rows()}
     for i, (part, matrix) in enumerate(adapter.b.items()):
         start, stop = spans[part]
-        b[start:stop, i * adapter.r : (i + 1) * adapter.r] = matrix.detach().to(weight.dtype) * adapter.scale
+        b[start:stop, i * adapter.r : (i + 1) * adapter.r] = matrix.detach().to(dtype) * adapter.scale
     return a.contiguous(), b
 
 
 Layout = tuple[int, int, int]
 """Padded widths of the CLEAN, DRAFT and LENGTH parts."""
+
+
+Norms = tuple[torch.Tensor, torch.Tensor, float] | None
+"""Weights of the q and k norms and their epsilon, for families that have them."""
+
+
+class Memory(Protocol):
+    """Keys and values of a pass: rotate, write, attend. fused [T, (H + 2 G) K]; q and out [T, H, K]."""
+
+    def attend(
+        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnePass:
+    """The runner's own cache: one row, all roles. fields: role, position, block, begin [4, T] int32."""
+
+    owner: CudaRunner
+    fields: torch.Tensor
+    reach: int
+
+    def attend(
+        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
+    ) -> None:
+        keys, values = self.owner.kv.keys[index, 0], self.owner.kv.values[index, 0]
+        role, position, block, begin = self.fields.unbind(0)
+        length = self.owner.device_length
+        rotate_write(fused, *self.owner.turn, position, length, q_THK, keys, values, norms)
+        fields = (role, position, block, begin)
+        attend(q_THK, keys, values, fields, length, self.reach, self.owner.attention, out_THK)
 
 
 class _Graph:
@@ -141,20 +181,21 @@ class CudaRunner(Runner):
         super().__init__(base, heads, head_of)
         config = base.config
         self._slots = min(config.context, _CACHE) + WIDEST
-        self._kv = KVCache(config, 1, self._slots, base.dtype, self.device)
+        self.kv = KVCache(config, 1, self._slots, base.dtype, self.device)
         self.device_length = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.space = Workspace(self.device)
-        slots = self._kv.keys.shape[3]
-        self._attention = AttentionSpace(self.device, 512, config.heads, config.head_dim, slots)
+        slots = self.kv.keys.shape[3]
+        self.attention = AttentionSpace(self.device, 512, config.heads, config.head_dim, slots)
         positions = torch.arange(slots, device=self.device)[None]
         cos, sin = rotation(base.inverse_frequency, base.rope_scale, positions, base.dtype)
-        self._cos, self._sin = cos[0, :, 0].contiguous(), sin[0, :, 0].contiguous()
+        self.turn = cos[0, :, 0].contiguous(), sin[0, :, 0].contiguous()
         self._layers = [
             (
-                Matrix.of(layer.qkv),
-                Matrix.of(layer.o),
-                Matrix.of(cast("MLP", layer.mlp).gate_up),
-                Matrix.of(cast("MLP", layer.mlp).down),
+                Matrix.of(layer.qkv, base.dtype),
+                Matrix.of(layer.o, base.dtype),
+                (Matrix.of(layer.mlp.gate_up, base.dtype), Matrix.of(layer.mlp.down, base.dtype))
+                if isinstance(layer.mlp, MLP)
+                else cast("Fp8Experts", layer.mlp),
             )
             for layer in base.layers
         ]
@@ -164,9 +205,9 @@ class CudaRunner(Runner):
         """The one cache that the graphs know, emptied."""
         if rows != 1 or capacity + WIDEST > self._slots:
             return super().cache(capacity, rows)
-        self._kv.length = [0]
-        self._kv.capacity = capacity + WIDEST
-        return self._kv
+        self.kv.length = [0]
+        self.kv.capacity = capacity + WIDEST
+        return self.kv
 
     def forward(
         self,
@@ -176,39 +217,33 @@ class CudaRunner(Runner):
         reach: int,
     ) -> torch.Tensor:
         """Final normed states; everything on the device, nothing depends on the host."""
+        return self.through(x_TD, route, OnePass(self, fields, reach))
+
+    def through(
+        self, x_TD: torch.Tensor, route: Sequence[tuple[int, int, str]], memory: Memory
+    ) -> torch.Tensor:
+        """The layers, with keys and values kept and attended to by `memory`."""
         config, space = self.base.config, self.space
         T = x_TD.shape[0]
         H, K, eps = config.heads, config.head_dim, config.eps
-        role, position, block, begin = fields.unbind(0)
         normed = torch.empty_like(x_TD)
         q_THK = torch.empty(T, H, K, dtype=x_TD.dtype, device=x_TD.device)
         o_THK = torch.empty_like(q_THK)
         x = x_TD
-        for index, (layer, (qkv, o, gate_up, down)) in enumerate(
-            zip(self.base.layers, self._layers, strict=True)
-        ):
-            keys, values = self._kv.keys[index, 0], self._kv.values[index, 0]
+        for index, (layer, (qkv, o, mlp)) in enumerate(zip(self.base.layers, self._layers, strict=True)):
             rms_norm(x, layer.input_norm.weight, eps, normed)
             fused = qkv(normed, space, route)
             norms = None
             if layer.q_norm is not None and layer.k_norm is not None:
                 norms = (layer.q_norm.weight, layer.k_norm.weight, eps)
-            rotate_write(
-                fused, self._cos, self._sin, position, self.device_length, q_THK, keys, values, norms
-            )
-            attend(
-                q_THK,
-                keys,
-                values,
-                (role, position, block, begin),
-                self.device_length,
-                reach,
-                self._attention,
-                o_THK,
-            )
+            memory.attend(index, fused, norms, q_THK, o_THK)
             x = o(o_THK.view(T, H * K), space, route, residual=x)
             rms_norm(x, layer.post_norm.weight, eps, normed)
-            if gate_up.heads:
+            if isinstance(mlp, Fp8Experts):
+                x = mlp.rows(normed, x, space)
+                continue
+            gate_up, down = mlp
+            if gate_up.heads or gate_up.scale is not None:
                 gate, up = gate_up(normed, space, route).chunk(2, -1)
                 wide = F.silu(gate) * up
             else:
@@ -220,7 +255,7 @@ class CudaRunner(Runner):
 
     @torch.inference_mode()
     def run(self, cache: KVCache, parts: Sequence[Part]) -> torch.Tensor:
-        if cache is not self._kv:
+        if cache is not self.kv:
             return super().run(cache, parts)
         widths = [sum(p.x.shape[1] for p in parts if p.role == role) for role in Role]
         layout = cast("Layout", tuple(_padded(width) for width in widths))
@@ -244,14 +279,14 @@ class CudaRunner(Runner):
 
     def _graph(self, layout: Layout, length: int) -> _Graph:
         reach = -(-(length + sum(layout)) // _REACH) * _REACH
-        key = layout, min(reach, self._kv.keys.shape[3])
+        key = layout, min(reach, self.kv.keys.shape[3])
         if key not in self._graphs:
             self._graphs[key] = _Graph(self, *key)
         return self._graphs[key]
 
     @torch.inference_mode()
     def prefill(self, cache: KVCache, ids: Sequence[int]) -> None:
-        if cache is not self._kv:
+        if cache is not self.kv:
             super().prefill(cache, ids)
             return
         for at in range(0, len(ids), PREFILL):

@@ -239,6 +239,12 @@ class Engine:
         return self._lanes
 
     def _make_lanes(self, rows: int, capacity: int) -> Lanes:
+        if self.device.type == "cuda":
+            from model.cuda_lanes import CudaLanes, fitting
+
+            rows = fitting(self.runner, rows, capacity)
+            if CudaLanes.supports(self.runner, capacity):
+                return CudaLanes(self.runner, rows, capacity)
         return Lanes(self.runner, rows, capacity)
 
     def _accept(self, request: GenerateRequest) -> tuple[list[int], Decode]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from model import fp8
 from model.base import MLP, Base
@@ -22,6 +23,7 @@ from model.roles import Route
 
 if TYPE_CHECKING:
     from model.checkpoint import Tensors
+    from model.kernels.linear import Workspace
 
 
 def _product(
@@ -110,12 +112,17 @@ class Fp8Experts(Experts):
             return super().forward(x_BTD, route)
         return self.rows(x_BTD.reshape(-1, x_BTD.shape[-1]).contiguous()).view_as(x_BTD)
 
-    def rows(self, x_TD: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        """The kernels: nothing comes back to the host, so a CUDA graph can hold it."""
+    def rows(
+        self, x_TD: torch.Tensor, residual: torch.Tensor | None = None, space: Workspace | None = None
+    ) -> torch.Tensor:
+        """The kernels: nothing comes back to the host, so a CUDA graph can hold it. With a workspace the
+        router too is computed so that a token's choice does not depend on how many others there are.
+        """
         from model.kernels.grouped import ExpertWeights, choose, sparse_mlp
-        from model.projection import rows_linear
+        from model.kernels.linear import linear
 
-        weights, ids = choose(rows_linear(x_TD, self.router), self.chosen, self.normalise)
+        logits = F.linear(x_TD, self.router) if space is None else linear(x_TD, self.router, space)
+        weights, ids = choose(logits, self.chosen, self.normalise)
         experts = ExpertWeights(self.gate_up, self.gate_up_scale, self.down, self.down_scale)
         return sparse_mlp(x_TD, weights, ids, experts, residual)
 

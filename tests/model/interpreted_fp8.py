@@ -1,7 +1,11 @@
-"""Run by test_fp8_kernels.py under TRITON_INTERPRET=1: the FP8 kernels against plain torch."""
+"""Run by test_fp8_kernels.py under TRITON_INTERPRET=1, with a scratch folder: FP8 kernels and passes
+against plain torch.
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +13,19 @@ import torch
 from triton.runtime import interpreter
 
 from model import fp8
+from model.base import Base
+from model.cuda import CudaRunner
 from model.experts import Experts
+from model.headconfig import HeadsConfig
+from model.heads import HeadSet
 from model.kernels.fp8_linear import fp8_linear, quantise_rows, split_of
 from model.kernels.grouped import ExpertWeights, choose, sort, sparse_mlp
 from model.quantised import Fp8Experts
+from model.quantize import quantise_folder
+from model.runner import Runner
+from model.synthetic import SMALL, write_synthetic
+from model.tiny import tiny_folder
+from tests.model.test_heads import MASK_ID, randomise, small_config
 
 _convert = interpreter._convert_float
 
@@ -91,10 +104,35 @@ def check_experts() -> None:
         close(sparse_mlp(x, weights, ids.int(), experts, old), old + module(x[None], ())[0])
 
 
+def check_passes(folder: Path) -> None:
+    """Whole passes with heads, sparse and dense, against the plain runner."""
+    sparse = write_synthetic(folder / "sparse", **SMALL)
+    source = tiny_folder(folder / "source", hidden=256, heads=2, kv_heads=1, intermediate=384, layers=1)
+    for place in (sparse, quantise_folder(source, folder / "dense")):
+        base = Base.load(place, fp8=True)
+        raw = small_config().as_dict()
+        for head in raw["heads"].values():
+            head["r"], head["target_modules"] = 64, ["q_proj", "k_proj", "v_proj", "o_proj"]
+        raw["sequential"] = None
+        heads = HeadSet.create(base, HeadsConfig.parse(raw, "test"), MASK_ID)
+        randomise(base, heads)
+        slow, fast = Runner(base, heads), CudaRunner(base, heads)
+        found = []
+        for runner in (slow, fast):
+            cache = runner.cache(64)
+            runner.prefill(cache, [1, 2, 3, 4, 5])
+            block = runner.block([7, 0, 0], [False, True, True], 5, 1)
+            found.append(runner.run(cache, [runner.clean([6, 7, 8], 5), block]))
+        error = float((found[1] - found[0]).norm() / found[0].norm())
+        # A sum's last bit may put a value on the other side of an FP8 step.
+        assert error < 5e-3, error
+
+
 torch.manual_seed(0)
 with torch.inference_mode():
     check_quantise()
     check_linear()
     check_routing()
     check_experts()
+check_passes(Path(sys.argv[1]))
 print("all equal")

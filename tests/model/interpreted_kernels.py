@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from model.base import Base
+from model.batch import Batch, Job
 from model.cuda import CudaRunner
+from model.cuda_lanes import CudaLanes
 from model.drafter import Drafter
 from model.fused import ArStep, VerifiedStep
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
 from model.kernels.linear import Workspace, linear, linear_reference
+from model.lanes import Lanes
 from model.plan import Plan, coverage
 from model.request import GenerateRequest
 from model.runner import Runner
+from model.session import Session
 from model.tiny import tiny_folder
+from model.tokenizer import Tokenizer
 from model.verified import _parts
 from tests.model.test_heads import MASK_ID, randomise, small_config
 
@@ -103,7 +109,34 @@ def check_steps(folder: Path) -> None:
         pending, start = chosen[accepted], start + accepted + 1
 
 
+def check_rows(folder: Path) -> None:
+    """Batched steps over the kernels for rows: the tokens of plain lanes."""
+    slow, fast = make_runners(folder)
+    generator = torch.Generator().manual_seed(1)
+    jobs = []
+    for index, length in enumerate((1, 3, 20, 7, 3)):
+        ids = tuple(torch.randint(0, 256, (length,), generator=generator).tolist())
+        warm = 0.8 * (index % 2)
+        jobs.append(GenerateRequest(prompt_ids=ids, max_tokens=2 + index, temperature=warm, seed=index))
+    jobs.append(jobs[2])
+    tokenizer = Tokenizer(folder / "tiny")
+    answers = []
+    for lanes in (Lanes(slow, 3, 40), CudaLanes(fast, 3, 40)):
+        opened = [
+            Job(
+                i,
+                partial(Session, r, r.prompt_ids, tokenizer, model="", decode="ar", cancel=None),
+                r.prompt_ids,
+            )
+            for i, r in enumerate(jobs)
+        ]
+        results = {i: step.result for i, step in Batch(lanes, opened, 3).run() if step.result}
+        answers.append([results[i].token_ids for i in range(len(jobs))])
+    assert answers[0] == answers[1], answers
+
+
 torch.manual_seed(0)
 check_linear()
+check_rows(Path(sys.argv[1]))
 check_steps(Path(sys.argv[1]))
 print("all equal")

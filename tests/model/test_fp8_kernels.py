@@ -16,11 +16,16 @@ PROGRAM = Path(__file__).parent / "interpreted_fp8.py"
 
 
 @pytest.mark.timeout(180)
-def test_fp8_kernels_in_the_interpreter() -> None:
+def test_fp8_kernels_in_the_interpreter(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     done = subprocess.run(
-        [sys.executable, str(PROGRAM)], env=environment, capture_output=True, text=True, check=False, cwd=root
+        [sys.executable, str(PROGRAM), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == "all equal"
