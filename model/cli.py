@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("model.commands.plot:plot", "Curves of training runs."),
     "pull": ("model.commands.pull:pull", "Fetch or adopt weights, sha256 checked."),
     "quantize": ("model.commands.quantize:quantize", "Write an FP8 checkpoint, or report what FP8 costs."),
+    "restore": ("model.commands.restore:restore", "How many damaged tokens the edit stage mends."),
     "train": ("model.commands.train:train", "Train heads as a configuration says."),
 }
 

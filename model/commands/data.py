@@ -26,6 +26,7 @@ def data() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A JSON-lines benchmark to keep out, beside HumanEval (repeatable).",
 )
+@click.option("--forms", default=1, show_default=True, help="Different prompts made of each function.")
 @click.option("--per-package", default=1500, show_default=True, help="Functions of one package at most.")
 @click.option("--licence", default="", help="Licence of sources that are plain folders, e.g. MIT.")
 @click.option("--seed", default=1, show_default=True)
@@ -35,6 +36,7 @@ def build(
     out: Path,
     held_out: tuple[str, ...],
     against: tuple[Path, ...],
+    forms: int,
     per_package: int,
     licence: str,
     seed: int,
@@ -51,6 +53,7 @@ def build(
 
     config = BuildConfig(
         seed=seed,
+        forms=forms,
         per_package=per_package,
         held_out=tuple(name.lower() for name in held_out),
         benchmarks=against,

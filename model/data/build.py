@@ -21,16 +21,19 @@ from model.data.decontaminate import Decontaminator, humaneval, read_benchmark
 from model.data.dedup import Deduplicator
 from model.data.functions import Function, functions
 from model.data.packages import DataError, Package, open_package
-from model.data.prompts import pose
+from model.data.prompts import Prompt, poses
+
+MAX_ABOVE = 900  # characters of code shown above a function
 
 
 @dataclass(frozen=True, slots=True)
 class BuildConfig:
     """held_out: package names whose prompts go to the held-out file. per_package: at most so many functions
     of one package, so that no package sets the tone. benchmarks: JSON-lines files to keep out, beside
-    HumanEval."""
+    HumanEval. forms: different prompts made of each function."""
 
     seed: int = 1
+    forms: int = 1
     per_package: int = 1500
     held_out: tuple[str, ...] = ()
     benchmarks: tuple[Path, ...] = ()
@@ -77,12 +80,16 @@ def build(
         rng.shuffle(found)
         split = "held-out" if package.name.lower() in config.held_out else "train"
         kept = list(_keep(found, config.per_package, clean, unique, report.dropped))
+        above = _above(kept)
+        made = 0
         for module, function in kept:
-            row = _row(package, module, function, rng)
-            report.forms[row["form"]] += 1
-            rows[split].append(row)
-        report.packages.append((package, len(kept)))
-        progress(package.name, len(kept))
+            before = above.get((module, function.line), "")
+            for prompt in poses(function, rng, config.forms, module=module, before=before):
+                rows[split].append(_row(package, module, function, prompt))
+                report.forms[prompt.form] += 1
+                made += 1
+        report.packages.append((package, made))
+        progress(package.name, made)
     report.train, report.held_out = len(rows["train"]), len(rows["held-out"])
     if not report.train:
         raise DataError(
@@ -116,8 +123,17 @@ def _keep(
             yield module, function
 
 
-def _row(package: Package, module: str, function: Function, rng: random.Random) -> dict[str, Any]:
-    prompt = pose(function, rng)
+def _above(kept: list[tuple[str, Function]]) -> dict[tuple[str, int], str]:
+    """For each function, the documented function above it in its file, when it is short."""
+    ordered = sorted(kept, key=lambda pair: (pair[0], pair[1].line))
+    above = {}
+    for (module, function), (before_module, before) in zip(ordered[1:], ordered, strict=False):
+        if module == before_module and len(before.code) <= MAX_ABOVE:
+            above[module, function.line] = before.code
+    return above
+
+
+def _row(package: Package, module: str, function: Function, prompt: Prompt) -> dict[str, Any]:
     row: dict[str, Any] = {"form": prompt.form, "package": package.name, "version": package.version}
     row |= {"licence": package.licence, "path": f"{module}:{function.line}", "name": function.name}
     if prompt.messages:

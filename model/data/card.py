@@ -18,7 +18,7 @@ def card(seed: int, report: Report) -> str:
     lines = [
         "# Data card",
         "",
-        f"{report.train} training prompts, {report.held_out} held-out ones, each made of one documented",
+        f"{report.train} training prompts, {report.held_out} held-out ones, each made of a documented",
         f"Python function. Seed {seed}. No answer is taken from a package: the base writes them itself.",
         "",
         "| form of the prompt | count |",
