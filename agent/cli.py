@@ -16,7 +16,11 @@ from agent.errors import AgentError
 
 # name -> (module:command, what `agent --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "finetune": ("agent.commands.finetune:finetune_command", "Make the heads better with verified runs."),
+    "heads": ("agent.commands.heads:heads", "List, choose and roll back versions of the heads."),
     "run": ("agent.commands.run:run_command", "Work on a task file until its tests pass."),
+    "sessions": ("agent.commands.sessions:sessions", "List, show and resume what runs saved."),
+    "tasks": ("agent.commands.tasks:tasks", "Build tasks with tests out of docstring examples."),
     "trajectories": ("agent.commands.trajectories:trajectories", "List, show and export what runs recorded."),
     "undo": ("agent.commands.undo:undo_command", "Put back the files a run changed."),
 }

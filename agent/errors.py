@@ -37,3 +37,15 @@ class RecordError(AgentError):
     """A run cannot be recorded: the data folder is not writable or full."""
 
     exit_code = 5
+
+
+class HeadsError(AgentError):
+    """A version of the heads that does not exist or cannot be written."""
+
+    exit_code = 2
+
+
+class FinetuneError(AgentError):
+    """A round that cannot go on: nothing to learn from, or parts that do not fit each other."""
+
+    exit_code = 2

@@ -3,6 +3,7 @@
     events.jsonl      every event as it happened, one JSON object a line (the record)
     trajectory.json   the same run as ATIF, rewritten whole as it grows (see agent.trajectory)
     before/           the files the run changed, as they were (see agent.workspace)
+    call.json         how `agent run` was called, for `agent sessions resume`
 
 The data folder is $TRIHEAD_HOME, else the platform's user data folder.
 """
@@ -10,11 +11,13 @@ The data folder is $TRIHEAD_HOME, else the platform's user data folder.
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.errors import RecordError, SessionError
 
@@ -46,6 +49,42 @@ class Session:
     @property
     def before(self) -> Path:
         return self.folder / "before"
+
+    @property
+    def call(self) -> Path:
+        return self.folder / "call.json"
+
+
+def save_call(
+    session: Session,
+    task_file: Path,
+    model: str | None,
+    workdir: Path | None,
+    test_cmd: str | None,
+    flags: dict[str, Any],
+) -> None:
+    """Keep how the run was called. Raises RecordError when the disk refuses it."""
+    call = {
+        "task_file": str(task_file.resolve()),
+        "model": model,
+        "workdir": str(workdir.resolve()) if workdir else None,
+        "test_cmd": test_cmd,
+        **flags,
+    }
+    try:
+        session.call.write_text(json.dumps(call), "utf-8")
+    except OSError as error:
+        raise RecordError(f"{session.folder}: cannot be written ({error.strerror})") from error
+
+
+def read_call(session: Session) -> dict[str, Any]:
+    """The keyword arguments of `agent run`. Raises SessionError for a session that was not made by it."""
+    try:
+        call: dict[str, Any] = json.loads(session.call.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SessionError(f"{session.id} does not say how it was called; run its task file again") from error
+    paths = {key: Path(call[key]) for key in ("task_file", "workdir") if call.get(key)}
+    return {**call, **paths}
 
 
 def new_id() -> str:

@@ -6,6 +6,7 @@ Names: a named model (`qwen2.5-coder-0.5b`, ...), `default` (the largest named m
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from model.request import Model
 
 _LOG = logging.getLogger("model")
+
+# In the data folder's heads/<base>: which version is in use (agent.headstore writes it), 0 the shipped one.
+HEADS_POINTER = "current.json"
 
 # The 30B in FP8 is 31 GB; 40 GB leave room for its cache.
 _LARGE_GPU_BYTES = 39 * 1024**3
@@ -106,7 +110,8 @@ def default_name(device: str = "auto") -> str:
 def heads_folder(folder: Path, heads: str | None) -> Path | None:
     """The folder of the heads to use with a base, None for the bare base.
 
-    Without a choice: those promoted in the data folder (`heads/<base>`), else those shipped with the project.
+    Without a choice: the version in use in the data folder (`heads/<base>/current.json`), else heads
+    placed there (`heads/<base>/heads.json`), else those shipped with the project.
     """
     if heads == "none":
         return None
@@ -117,10 +122,50 @@ def heads_folder(folder: Path, heads: str | None) -> Path | None:
                 f"no heads at {chosen}; give a folder with heads.json, or `none` for the bare base"
             )
         return chosen
-    name = str(store.record(folder).get("name", folder.name))
+    name = heads_name(folder)
+    version = version_in_use(name)
+    if version is None and (store.home() / "heads" / name / "heads.json").is_file():
+        return store.home() / "heads" / name
+    if version:
+        chosen = version_folder(name, version)
+        if not (chosen / "heads.json").is_file():
+            raise WeightsError(
+                f"version {version} of the heads of {name} is in use and not there ({chosen}); "
+                "`agent heads use 0` goes back to the shipped ones"
+            )
+        return chosen
+    return shipped_heads(name)
+
+
+def heads_name(folder: Path) -> str:
+    """The name under which the heads of a base are kept."""
+    return str(store.record(folder).get("name", folder.name))
+
+
+def shipped_heads(name: str) -> Path | None:
+    """The heads that come with the project: those packed into the wheel, else those of a checkout."""
     package = Path(__file__).resolve().parent
-    # Promoted ones, those packed into the wheel, those of a checkout.
-    for place in (store.home() / "heads", package / "shipped_heads", package.parent / "heads"):
+    for place in (package / "shipped_heads", package.parent / "heads"):
         if (place / name / "heads.json").is_file():
             return place / name
     return None
+
+
+def version_folder(name: str, version: int) -> Path:
+    """Where version 1, 2, ... of a base's heads lies."""
+    return store.home() / "heads" / name / f"v{version:04d}"
+
+
+def version_in_use(name: str) -> int | None:
+    """The version the data folder points at, None when it says nothing. Raises WeightsError for a damaged
+    pointer."""
+    path = store.home() / "heads" / name / HEADS_POINTER
+    try:
+        version = json.loads(path.read_text("utf-8"))["current"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        version = -1
+    if not isinstance(version, int) or version < 0:
+        raise WeightsError(f"{path} is damaged: `agent heads use 0` writes it anew")
+    return version

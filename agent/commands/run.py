@@ -99,6 +99,7 @@ def _events(
     with out.busy("loading the model"):
         loaded = load(model or task.model or "default")
     record = session.create()
+    session.save_call(record, task_file, model, workdir, test_cmd, flags)
     options = Options.merge(task.limits, session=record, **flags)
     with open_checker() as checker, _interrupts(cancel):
         yield from recorded(run(task, loaded, checker, options, cancel), record)

@@ -1,0 +1,163 @@
+"""`agent finetune`: learn from verified runs, compare, promote only what is better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.cli import DECODES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command("finetune", short_help="Make the heads better with verified runs.")
+@click.option(
+    "--trajectories",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of trajectories to learn from, such as the data folder's sessions (repeatable).",
+)
+@click.option(
+    "--tasks",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Tasks of 'agent tasks build': to roll out on, and held-out ones to compare heads with.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Roll out, select and report; train nothing.")
+@click.option("--model", default="default", show_default=True, help="The base: a model name or a folder.")
+@click.option(
+    "--sampled", type=click.IntRange(0), default=4, show_default=True, help="Sampled attempts a task."
+)
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=0.7, show_default=True)
+@click.option("--limit", type=click.IntRange(0), default=0, help="Training tasks at most (0: all).")
+@click.option("--held-out-limit", type=click.IntRange(0), default=0, help="Held-out tasks at most (0: all).")
+@click.option("--per-task", type=click.IntRange(1), default=2, show_default=True, help="Kept answers a task.")
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0), default=0.0, help="Training time at most (0: no limit).")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True)
+@click.option(
+    "--replay", type=click.FloatRange(0), default=0.25, show_default=True, help="Earlier rows a new one."
+)
+@click.option(
+    "--ar-rank", type=click.IntRange(1), default=64, show_default=True, help="LoRA rank of a new AR head."
+)
+@click.option("--decode", type=click.Choice(DECODES), default="auto", show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--backend", default="auto", show_default=True, help="Sandbox.")
+@click.option("--unsafe", is_flag=True, help="Allow the subprocess backend, which is no sandbox.")
+@click.option("--json", "as_json", is_flag=True, help="Progress and reports as JSON lines.")
+def finetune_command(rounds: int, as_json: bool, **flags: Any) -> int:
+    """Learn from trajectories and from attempts at --tasks, and promote the new heads if they are better.
+
+    \b
+    Each round: attempts with the heads in use, selection (verified again, few steps, no
+    benchmark), a short training, held-out tasks with old and new heads. The new heads are
+    used from then on only if pass@1 did not fall and pass@1 or steps improved by more than
+    chance; else the old ones stay, and the report says why. An interrupted round goes on
+    where it stopped.
+
+    \b
+    Exit codes: 0 promoted (or --dry-run), 1 the old heads stay, 2 usage or nothing to learn
+    from, 4 training failed, 5 sandbox failure, 130 interrupted.
+    """
+    from rich.console import Console
+
+    from agent.finetune.rounds import Finetune, Settings
+    from agent.finetune.training import Recipe
+
+    recipe = Recipe(
+        **{key: flags.pop(key) for key in ("epochs", "seconds", "learning_rate", "replay", "ar_rank")}
+    )
+    settings = Settings(recipe=recipe, **flags)
+    code = 0
+    with _Progress(as_json) as progress:
+        loop = Finetune(settings, progress.say)
+        for _ in range(rounds):
+            report = loop.round()
+            if as_json:
+                click.echo(json.dumps({"report": report}))
+            else:
+                progress.stop()
+                show(report, Console(highlight=False))
+            code = 0 if report.get("dry_run") or report["promoted"] else 1
+            if report.get("dry_run"):
+                break
+    return code
+
+
+class _Progress:
+    """A bar a stage for people, a line a change for machines."""
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.as_json = as_json
+        self.progress = Progress(console=Console(stderr=True), disable=as_json)
+        self.stages: dict[str, Any] = {}
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.progress.stop()
+        self.stages.clear()
+
+    def say(self, stage: str, done: int, total: int) -> None:
+        if self.as_json:
+            click.echo(json.dumps({"stage": stage, "done": done, "total": total}))
+            return
+        if not self.stages:
+            self.progress.start()
+        if stage not in self.stages:
+            self.stages[stage] = self.progress.add_task(stage, total=total)
+        self.progress.update(self.stages[stage], completed=done, total=total)
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """The report of a round, for people."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from agent.untrusted import one_line
+
+    selection = report["selection"]
+    table = Table(f"round {report['round']}", "trajectories", box=None)
+    table.add_row("kept", f"{len(selection['kept'])} (of {selection['kept_tasks']} tasks)")
+    for reason, count in sorted(selection["dropped"].items(), key=lambda item: -item[1]):
+        table.add_row(Text(reason), str(count))
+    table.add_row("refused", str(len(selection["refused"])))
+    console.print(table)
+    for name, why in list(selection["refused"].items())[:20]:
+        console.print(Text(one_line(f"refused {name}: {why}", 110)))
+    console.print(f"rows: {report['rows']['new']} new, {report['rows']['replayed']} replayed")
+    if report.get("dry_run"):
+        console.print("dry run: nothing was trained")
+        return
+    found = report["evaluation"]
+    table = Table(f"{found['tasks']} held-out tasks", "old", "new", box=None)
+    for key in ("pass@1", "steps_per_task"):
+        table.add_row(key.replace("_", " "), *(_interval(found[side][key]) for side in ("old", "new")))
+    for key in ("tokens_per_task", "tokens_per_forward", "tokens_per_s"):
+        table.add_row(key.replace("_", " "), *(str(found[side][key]) for side in ("old", "new")))
+    console.print(table)
+    console.print(
+        f"pass@1 {_interval([100 * v for v in found['pass_difference']])} points, {len(found['won'])} won, "
+        f"{len(found['lost'])} lost (p = {found['p_mcnemar']}); steps on {found['both_solved']} tasks "
+        f"that both solve {_interval([100 * v for v in found['steps_change']])} %"
+    )
+    console.print(f"drift: {json.dumps(report['drift'])}")
+    what = "promoted" if report["promoted"] else "not promoted, the old heads stay"
+    console.print(f"version {report['version']}: {what}: {report['why']}")
+
+
+def _interval(values: list[float]) -> str:
+    value, low, high = values
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,12 @@
+"""The loop that makes the heads better with the agent's own verified work.
+
+    tasks        doctest tasks: what they are and how they are stored (built by examples, standalone, build)
+    rollout      attempts at tasks, recorded as trajectories
+    selection    which trajectories are worth learning from, and why the others are not
+    store        the kept rows of all rounds, from which earlier ones are replayed
+    training     a short run of model.train on kept and replayed rows
+    evaluation   old against new on held-out tasks, paired, with intervals; drift
+    rounds       all of it in order, resumable
+
+Promotion and versions are in `agent.headstore`.
+"""
