@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from model.kvcache import KVCache
     from model.runner import Runner
 
-FORMAT = 1
+FORMAT = 2
 # Below this many parameters a calibration costs more than it saves.
 _SMALL = 50_000_000
 
@@ -120,7 +120,7 @@ _CONTEXT = 256
 
 
 def width_curve(runner: Runner, *, fresh: bool = False) -> Curve:
-    """ms of a pass of 1 to 256 tokens behind 256 cached ones, with its output head; small models are not
+    """ms of a pass of 1 to 256 tokens behind 256 cached ones, with its output heads; small models are not
     measured.
 
     fresh: measure now, whatever is stored.
@@ -145,4 +145,7 @@ def _pass(runner: Runner, cache: KVCache, width: int) -> None:
     parts = [runner.clean([0], _CONTEXT)]
     if width > 1:
         parts.append(runner.block([0] * (width - 1), [True] * (width - 1), _CONTEXT, 1))
-    runner.logits(runner.run(cache, parts)).argmax(-1).tolist()
+    states = runner.run(cache, parts)
+    runner.logits(states[:1]).argmax(-1).tolist()
+    if width > 1:
+        runner.draft_vocab(runner.base.config.vocab).logits(states[1:]).argmax(-1).tolist()

@@ -6,10 +6,17 @@ then masks. Each pass predicts every masked position at once; the commit rule de
     threshold   positions whose confidence reaches `threshold`
     entropy     the most certain ones, while their summed entropy stays below `bound`
 
-and always at least one. A structural prior orders Python (model.order). Visible tokens may be rewritten by
-the edit pass, a bounded number of times, while their block is open. A block that is full stays open for
-`delay` more passes, so that it can still be edited; then its tokens become CLEAN and enter the cache. The
-answer ends at the first end token with nothing masked before it.
+and always at least one. When tokens enter the cache is another choice:
+
+    prefix      from left to right: the run of certain tokens at the window's beginning becomes CLEAN at once,
+                and the next pass hangs a fresh block of masks behind it
+    block       anywhere in the window; visible tokens stay DRAFT, and may be rewritten by the edit pass, a
+                bounded number of times, until their block is full and `delay` more passes have gone by. A
+                structural prior orders Python (model.order).
+
+`block` asks for heads that were trained with visible tokens inside a block; heads that saw one visible token
+and masks only (those of `verified`) draft far better behind a clean prefix. The answer ends at the first end
+token with nothing masked before it.
 
 Unlike `verified`, the text is the diffusion head's own: its quality is that of the head.
 """
@@ -22,6 +29,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from model.draftvocab import DraftVocab
 from model.errors import RequestError
 from model.kvcache import KVCache
 from model.order import Reader, priors
@@ -42,6 +50,7 @@ class Rules:
     block: int = 32
     threshold: float = 0.9
     rule: str = "threshold"
+    commit: str = "prefix"
     bound: float = 0.1
     flight: int = 1
     edit: float = 1.0
@@ -51,14 +60,20 @@ class Rules:
     @classmethod
     def of(cls, request: GenerateRequest) -> Rules:
         """From a request; what it leaves open is the default. Raises RequestError for what cannot be."""
-        known = {"rule", "bound", "flight", "edit", "delay", "order"}
+        known = {"rule", "commit", "bound", "flight", "edit", "delay", "order"}
         extra = {key: value for key, value in request.extra.items() if key in known}
+        inside = sorted(extra.keys() & {"flight", "edit", "delay", "order"})
+        extra.setdefault("commit", "block" if inside else "prefix")
         block = 32 if request.block is None else request.block
         rules = cls(block=block, threshold=request.threshold or 0.9, **extra)
         if not 8 <= rules.block <= 128:
             raise RequestError(f"block is {rules.block}; diffusion fills blocks of 8 to 128 tokens")
         if rules.rule not in ("threshold", "entropy"):
             raise RequestError(f"rule is {rules.rule!r}; it is threshold or entropy")
+        if rules.commit not in ("prefix", "block"):
+            raise RequestError(f"commit is {rules.commit!r}; it is prefix or block")
+        if rules.commit == "prefix" and inside:
+            raise RequestError(f"{', '.join(inside)} need commit=block: a prefix leaves nothing open")
         if not 1 <= rules.flight <= 4 or rules.delay < 0:
             raise RequestError("flight is 1 to 4 blocks, delay 0 or more passes")
         return rules
@@ -109,7 +124,8 @@ def decode(
     pending = [(session.ids or session.prompt)[-1]]
     window = Window()
     reader = Reader()
-    if rules.order:
+    vocab = runner.draft_vocab(limit)
+    if rules.order and rules.commit == "block":
         reader.read(tokenizer.decode([*session.prompt, *session.ids]), final=True)
     while not session.done:
         if session.cancelled():
@@ -119,9 +135,9 @@ def decode(
             canvas = len(session.ids) + rules.block
         room = min(session.left, max(1, canvas - len(session.ids)))
         window.open_to(min(rules.block * rules.flight, room))
-        logits = _predict(runner, cache, pending, window)
+        logits = _predict(runner, cache, pending, window, vocab)
         at = len(session.prompt) + len(session.ids)
-        revised, shown = _fill(logits[:, :limit], window, session, tokenizer, rules, reader, at)
+        revised, shown = _fill(logits, vocab.ids, window, session, tokenizer, rules, reader, at)
         tokens, text = _commit(window, session, tokenizer, rules)
         if tokens:
             pending = [*pending[-1:], *(token.id for token in tokens)]
@@ -129,8 +145,10 @@ def decode(
         yield session.step(tokens, text, revised=revised, draft=shown, masked=window.masked, head="diffusion")
 
 
-def _predict(runner: Runner, cache: KVCache, pending: list[int], window: Window) -> torch.Tensor:
-    """Logits [window, V]: newly committed tokens go in as CLEAN, the window hangs at the last of them.
+def _predict(
+    runner: Runner, cache: KVCache, pending: list[int], window: Window, vocab: DraftVocab
+) -> torch.Tensor:
+    """Logits [window, V']: newly committed tokens go in as CLEAN, the window hangs at the last of them.
 
     On return the cache holds all committed tokens but the last, and `pending` only that one.
     """
@@ -143,13 +161,14 @@ def _predict(runner: Runner, cache: KVCache, pending: list[int], window: Window)
     states = runner.run(cache, parts)
     cache.keep(len(clean))
     del pending[:-1]
-    logits = runner.logits(states[len(clean) :])
+    logits = vocab.logits(states[len(clean) :])
     check(logits)
-    return logits.float()
+    return logits
 
 
 def _fill(
     logits: torch.Tensor,
+    ids: torch.Tensor,
     window: Window,
     session: Session,
     tokenizer: Tokenizer,
@@ -158,7 +177,7 @@ def _fill(
     at: int,
 ) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
     """Write the predictions that the rules let through into the window. Returns rewritten and new draft
-    tokens.
+    tokens. ids: what the columns of the logits stand for.
 
     State i of the pass predicts slot i: the token shift of the base is kept.
     """
@@ -166,13 +185,12 @@ def _fill(
     log = logits.log_softmax(-1)
     if request.temperature > 0:
         positions = torch.arange(at, at + logits.shape[0], device=logits.device)
-        ids = torch.arange(logits.shape[-1], device=logits.device)
         warm = keep_top_p(logits / request.temperature, request.top_p)
         best = (warm + gumbel(request.seed, positions, ids)).argmax(-1)
     else:
         best = logits.argmax(-1)
     logs: list[float] = log.gather(-1, best[:, None])[:, 0].tolist()
-    guess: list[int] = best.tolist()
+    guess: list[int] = ids[best].tolist()
     sure = [math.exp(min(0.0, value)) for value in logs]
     slots = window.slots
     masked = [i for i, slot in enumerate(slots) if slot.token is None]
@@ -204,6 +222,8 @@ def _chosen(
     """Which masked positions become visible, in order of position; at least one if any is masked."""
     if not masked:
         return []
+    if rules.commit == "prefix":
+        return _beginning(log, sure, rules)
     score = list(sure)
     waits = [False] * len(slots)
     if rules.order:
@@ -231,6 +251,16 @@ def _chosen(
     return sorted(chosen | {best})
 
 
+def _beginning(log: torch.Tensor, sure: list[float], rules: Rules) -> list[int]:
+    """The run of certain positions at the window's beginning, at least one."""
+    if rules.rule == "threshold":
+        wrong = [confidence < rules.threshold for confidence in sure]
+    else:
+        entropy = -(log.exp() * log.clamp_min(-1e4)).sum(-1)
+        wrong = (entropy.cumsum(0) > rules.bound).tolist()
+    return list(range(max(1, wrong.index(True) if True in wrong else len(sure))))
+
+
 def _commit(
     window: Window, session: Session, tokenizer: Tokenizer, rules: Rules
 ) -> tuple[tuple[Token, ...], str]:
@@ -240,7 +270,7 @@ def _commit(
     slots = window.slots
     solid = next((i for i, slot in enumerate(slots) if slot.token is None), len(slots))
     end = next((i for i in range(solid) if slots[i].token in tokenizer.eos_ids), None)
-    width = min(rules.block, len(slots))
+    width = solid if rules.commit == "prefix" else min(rules.block, len(slots))
     if end is None and solid < width:
         window.full_for = 0
         return (), ""

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from model.packed import Packed
 from model.request import GenerateRequest
 from model.runner import Runner
 from model.sampling import gumbel, keep_top_p
@@ -23,17 +22,11 @@ class Drafter:
     """limit: ids from here on (MASK and unused rows) are never drafted."""
 
     def __init__(self, runner: Runner, limit: int) -> None:
-        self._runner, self._limit = runner, limit
+        self._runner = runner
         heads, base = runner.heads, runner.base
         self._candidates = heads.config.candidates if heads is not None else 1
-        head = base.head_weight()
-        vocab = heads.draft_vocab if heads is not None else torch.empty(0, dtype=torch.int64)
-        self._vocab = vocab[vocab < limit] if vocab.numel() else None
-        self._rows: torch.Tensor | Packed | None = None
-        if self._vocab is not None:
-            rows = head[self._vocab]
-            self._rows = Packed(rows) if base.device.type == "cpu" else rows
-        self._weight = head
+        self._vocab = runner.draft_vocab(limit)
+        self._weight = base.head_weight()
         self._sequential = heads.sequential if heads is not None else None
         if self._sequential is not None and not bool(self._sequential.out.any()):
             self._sequential = None  # untrained: it adds nothing
@@ -66,14 +59,9 @@ class Drafter:
 
     def _top(self, h_TD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Candidate ids and logits [T, C], best first."""
-        if self._rows is None:
-            scores, ids = self._runner.logits(h_TD)[:, : self._limit].float().topk(self._candidates, -1)
-            return ids, scores
-        assert self._vocab is not None
-        rows = self._rows
-        logits = rows(h_TD) if isinstance(rows, Packed) else F.linear(h_TD, rows)
-        scores, index = logits.float().topk(min(self._candidates, logits.shape[-1]), -1)
-        return self._vocab[index], scores
+        logits = self._vocab.logits(h_TD)
+        scores, index = logits.topk(min(self._candidates, logits.shape[-1]), -1)
+        return self._vocab.ids[index], scores
 
     def _pick(
         self, scores: torch.Tensor, request: GenerateRequest, noise: torch.Tensor | None

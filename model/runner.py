@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from model.base import Base
+from model.draftvocab import DraftVocab
 from model.heads import HeadSet
 from model.kvcache import KVCache, clean_tokens, draft_tokens, length_token, pack_tokens
 from model.plan import WIDEST
@@ -49,6 +50,13 @@ class Runner:
         self.base, self.heads = base, heads
         self.prompt_base = prompt_base or base
         self.head_of = dict(head_of if head_of is not None else choose(heads))
+        self._draft_vocab: tuple[int, DraftVocab] | None = None
+
+    def draft_vocab(self, limit: int) -> DraftVocab:
+        """The output head for drafts, made when first asked for; ids from `limit` on are never drafted."""
+        if self._draft_vocab is None or self._draft_vocab[0] != limit:
+            self._draft_vocab = limit, DraftVocab(self.base, self.heads, limit)
+        return self._draft_vocab[1]
 
     @property
     def hints(self) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from model import flow
-from model.diffusion import Rules, _chosen
+from model.diffusion import Rules, _beginning, _chosen
 from model.engine import Engine
 from model.errors import RequestError
 from model.length import LengthHead
@@ -44,11 +44,16 @@ def run(engine, **changes):
     threshold=st.sampled_from([0.01, 0.1, 0.9]),
     temperature=st.sampled_from([0.0, 1.0]),
     tokens=st.integers(1, 60),
+    prefix=st.booleans(),
 )
 def test_every_setting_ends_and_adds_up(
-    engine, block, flight, delay, edit, rule, threshold, temperature, tokens
+    engine, block, flight, delay, edit, rule, threshold, temperature, tokens, prefix
 ):
-    extra = {"flight": flight, "delay": delay, "edit": edit, "rule": rule, "bound": 3.0}
+    extra = {"rule": rule, "bound": 3.0}
+    if prefix:
+        edit, delay = 1.0, 0
+    else:
+        extra |= {"flight": flight, "delay": delay, "edit": edit}
     steps, result = run(
         engine, block=block, threshold=threshold, temperature=temperature, max_tokens=tokens, extra=extra
     )
@@ -72,6 +77,24 @@ def test_a_low_threshold_takes_fewer_passes(engine):
     extra = {"scaffold": 0, "order": False}
     slow, fast = run(engine, threshold=1.0, extra=extra)[1], run(engine, threshold=0.001, extra=extra)[1]
     assert slow.tokens / slow.forwards < 2 < fast.tokens / fast.forwards
+
+
+def test_a_prefix_is_committed_at_once_and_never_shown_twice(engine):
+    for threshold, rate in ((1.0, 1), (0.001, 8)):
+        steps, result = run(engine, threshold=threshold, extra={"scaffold": 0})
+        infill = [step for step in steps if step.head == "diffusion" and step.committed]
+        assert [t.id for step in infill for t in step.committed] == list(result.token_ids)
+        assert all(not step.revised and len(step.committed) <= 8 for step in infill)
+        assert max(len(step.committed) for step in infill) == rate
+
+
+def test_the_prefix_rule_stops_at_the_first_doubt():
+    log = torch.tensor([[9.0, 0, 0], [8.0, 0, 0], [1.0, 0.9, 0.8], [9.0, 0, 0]]).log_softmax(-1)
+    sure = log.exp().amax(-1).tolist()
+    assert _beginning(log, sure, Rules(threshold=0.9)) == [0, 1]
+    assert _beginning(log[2:], sure[2:], Rules(threshold=0.9)) == [0]
+    assert _beginning(log, sure, Rules(rule="entropy", bound=0.1)) == [0, 1]
+    assert _beginning(log, sure, Rules(rule="entropy", bound=2.0)) == [0, 1, 2, 3]
 
 
 def test_same_seed_same_run(engine):
@@ -129,6 +152,8 @@ def test_diffusion_at_the_end_of_the_context(engine):
         ({"block": 256}, "8 to 128"),
         ({"extra": {"rule": "luck"}}, "rule"),
         ({"extra": {"flight": 9}}, "flight"),
+        ({"extra": {"commit": "never"}}, "commit"),
+        ({"extra": {"commit": "prefix", "delay": 1}}, "need commit=block"),
     ],
 )
 def test_bad_rules(engine, changes, message):
@@ -225,7 +250,7 @@ def test_entropy_rule_spends_its_bound(engine):
 
     slots = [Slot() for _ in range(4)]
     for bound, wanted in ((0.1, [0, 2]), (1.3, [0, 1, 2]), (9.0, [0, 1, 2, 3]), (0.0, [0])):
-        rules = Rules(rule="entropy", bound=bound, order=False)
+        rules = Rules(rule="entropy", bound=bound, order=False, commit="block")
         assert _chosen(log, sure, guess, [0, 1, 2, 3], slots, engine.tokenizer, rules, Reader()) == wanted
 
 
