@@ -199,7 +199,7 @@ class CudaRunner(Runner):
             )
             for layer in base.layers
         ]
-        self._graphs: dict[tuple[Layout, int], _Graph] = {}
+        self._graphs: dict[tuple[object, ...], _Graph] = {}
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
         """The one cache that the graphs know, emptied."""
@@ -279,9 +279,10 @@ class CudaRunner(Runner):
 
     def _graph(self, layout: Layout, length: int) -> _Graph:
         reach = -(-(length + sum(layout)) // _REACH) * _REACH
-        key = layout, min(reach, self.kv.keys.shape[3])
+        reach = min(reach, self.kv.keys.shape[3])
+        key = layout, reach, tuple(self.head_of.items())
         if key not in self._graphs:
-            self._graphs[key] = _Graph(self, *key)
+            self._graphs[key] = _Graph(self, layout, reach)
         return self._graphs[key]
 
     @torch.inference_mode()

@@ -287,6 +287,8 @@ class Engine:
         cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
+            if mode != "ar":
+                runner.ask_router(cache, prompt)
             session.prefilled()
             if mode == "ar":
                 yield from ar.decode(runner, cache, session)

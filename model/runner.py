@@ -129,6 +129,15 @@ class Runner:
         return tuple(route)
 
     @torch.inference_mode()
+    def ask_router(self, cache: KVCache, prompt: Sequence[int]) -> None:
+        """Let the router (policy `auto`) choose among several heads of a role by the prompt's last state. The
+        cache holds the prompt without its last token, before and after.
+        """
+        if self.heads is not None and self.heads.router is not None:
+            last = self.clean(prompt[-1:], cache.length[0])
+            self.head_of = choose(self.heads, self.run(cache, [last])[0])
+
+    @torch.inference_mode()
     def ask_length(self, cache: KVCache, prompt: Sequence[int]) -> torch.Tensor:
         """Logits over length buckets [buckets]. The cache holds the prompt without its last token, before and
         after. The heads must have a length head.
