@@ -1,4 +1,4 @@
-"""`model data`: build prompts out of packages, encode them, let the base answer them."""
+"""`model data`: build prompts out of packages or of HumanEval, encode them, let the base answer them."""
 
 from __future__ import annotations
 
@@ -108,6 +108,26 @@ def encode(rows: tuple[Path, ...], out: Path, base: str, max_prompt: int) -> Non
 
 
 @data.command()
+@click.option(
+    "-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write."
+)
+@click.option(
+    "--base", default="qwen2.5-coder-0.5b", show_default=True, help="Whose tokenizer and chat template."
+)
+def humaneval(out: Path, base: str) -> None:
+    """Write HumanEval's prompts as he-chat.npz, he-evalplus.npz and he-raw.npz, to be answered and measured
+    on (never to be trained on)."""
+    from model import store
+    from model.data.evaluation import humaneval_prompts
+    from model.tokenizer import Tokenizer
+
+    out.mkdir(parents=True, exist_ok=True)
+    for form, samples in humaneval_prompts(Tokenizer(store.resolve(base))).items():
+        samples.save(out / f"{form}.npz")
+        click.echo(f"{len(samples)} prompts: {out / form}.npz")
+
+
+@data.command()
 @click.argument("prompts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz)."
@@ -118,6 +138,7 @@ def encode(rows: tuple[Path, ...], out: Path, base: str, max_prompt: int) -> Non
 @click.option(
     "--greedy-share", default=0.5, show_default=True, help="Share of the prompts answered greedily."
 )
+@click.option("--skip", default=0, help="Leave out so many prompts at the beginning.")
 @click.option("--limit", default=0, help="Answer so many prompts only (0: all).")
 @click.option("--seconds", default=0.0, help="Stop after so long and keep what is done (0: no limit).")
 @click.option("--slots", default=0, help="Answers under way at once (0: 1024 on a GPU, 8 without).")
@@ -133,6 +154,7 @@ def answer(
     max_tokens: int,
     temperature: float,
     greedy_share: float,
+    skip: int,
     limit: int,
     seconds: float,
     slots: int,
@@ -150,11 +172,13 @@ def answer(
     from model.checkpoint import base_sha256
     from model.data.answer_file import answer_samples
     from model.data.answers import Answerer
+    from model.data.packages import DataError
     from model.data.samples import Samples
 
     asked = Samples.load(prompts)
-    if limit:
-        asked.items = asked.items[:limit]
+    asked.items = asked.items[skip : skip + limit if limit else None]
+    if not asked.items:
+        raise DataError(f"{prompts} has no prompt left after --skip {skip}; lower it")
     cuda = torch.cuda.is_available()
     folder = store.resolve(base)
     model = Base.load(
