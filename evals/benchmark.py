@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from evals.errors import UsageError
 from model.request import GenerateRequest, Message
-from verify.verdict import NEVER_A_REWARD, Status
+from verify.verdict import DETERMINISTIC, NEVER_A_REWARD, Status
 
 if TYPE_CHECKING:
     from evals.judge import Judge
@@ -45,7 +45,7 @@ class Outcome:
     """The result of one group of tests (`base`, `plus`) for one solution.
 
     failed: indices of the tests that did not pass, the first 32. detail: one untrusted line about the first
-    failure.
+    failure. cpu_timeout: it ran out of CPU seconds, which the machine's load hardly changes.
     """
 
     status: Status
@@ -53,6 +53,12 @@ class Outcome:
     total: int = 0
     failed: tuple[int, ...] = ()
     detail: str = ""
+    cpu_timeout: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether a second check can only say the same."""
+        return self.status in DETERMINISTIC or self.cpu_timeout
 
     @property
     def ok(self) -> bool:

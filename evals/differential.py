@@ -12,7 +12,7 @@ import verify.codec
 from evals.benchmark import Outcome, Scored
 from evals.expected import Expected, ExpectedStore
 from evals.oracles import accepts
-from evals.runner import InputRun, InputRunner, Inputs
+from evals.runner import SLOW_LOAD, InputRun, InputRunner, Inputs
 from verify.verdict import Status
 
 # Of each group, this many differing outputs are compared first. If one of them is wrong the group has failed,
@@ -94,7 +94,7 @@ class _Judging:
         for index, line in zip(indices, run.lines, strict=False):
             if line == self.expected.digests[index] and line != "?":
                 self.flags[index] = True
-            elif line[:1] in "!T":
+            elif line[:1] in "!TW":
                 self._settle(index, line)
             else:
                 doubtful.append(index)
@@ -137,7 +137,7 @@ def _line(run: InputRun, position: int) -> str:
 
 
 def _problem(task: OutputTask, index: int, got: str, want: str) -> str:
-    if got.startswith(("!", "T", "~")):
+    if got.startswith(("!", "T", "W", "~")):
         return got
     if not (got.startswith("=") and want.startswith("=")):
         return DIFFERS
@@ -163,6 +163,8 @@ def _short(value: Any) -> str:
 
 
 def _why_not_loaded(run: InputRun) -> Status:
+    if run.detail == SLOW_LOAD:
+        return Status.TIMEOUT
     if run.lines == () and run.detail.startswith(
         ("SyntaxError", "IndentationError", "TabError", "KeyError", "ValueError")
     ):
@@ -177,8 +179,9 @@ def _outcome(run: InputRun, flags: Sequence[bool | None], problems: dict[int, st
     failed = tuple(i - group.start for i in group if flags[i] is not True)
     first = group.start + failed[0]
     problem = problems.get(first, "")
-    if problem.startswith("T"):
-        status, detail = Status.TIMEOUT, "took longer than its time limit"
+    settled = False
+    if problem.startswith(("T", "W")):
+        status, detail, settled = Status.TIMEOUT, "took longer than its time limit", problem[:1] == "T"
     elif problem.startswith("!MemoryError"):
         status, detail = Status.OOM, problem[1:]
     elif problem.startswith("!"):
@@ -189,7 +192,8 @@ def _outcome(run: InputRun, flags: Sequence[bool | None], problems: dict[int, st
         status, detail = Status.FAILED, problem
     else:
         # Not reached: stopped by an earlier time limit, killed, or it left early.
-        stopped = any(line.startswith("T") for line in run.lines)
+        stopped = any(line.startswith(("T", "W")) for line in run.lines)
+        settled = any(line.startswith("T") for line in run.lines)
         status = Status.TIMEOUT if stopped else Status.FAILED if run.status is Status.PASSED else run.status
         detail = "not reached: an earlier input took too long" if stopped else run.detail or "left early"
-    return Outcome(status, passed, len(group), failed[:32], f"input {failed[0]}: {detail}")
+    return Outcome(status, passed, len(group), failed[:32], f"input {failed[0]}: {detail}", settled)

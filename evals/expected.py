@@ -79,7 +79,7 @@ class ExpectedStore:
         run = runner.run(reference, inputs, limit_s=REFERENCE_LIMIT_S)
         if run.infra:
             raise InfrastructureError(f"{task_id}: the reference solution could not be run: {run.detail}")
-        bad = next((i for i, line in enumerate(run.lines) if line[0] in "!T"), None)
+        bad = next((i for i, line in enumerate(run.lines) if line[0] in "!TW"), None)
         if bad is not None or len(run.lines) != len(inputs):
             what = run.lines[bad] if bad is not None else run.detail
             raise DataError(

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from evals.benchmark import Outcome, open_benchmark
-from evals.errors import UsageError
-from evals.rundir import RunFolder
+from evals.errors import RunFolderError, UsageError
+from evals.rundir import RunFolder, write_atomic
 from evals.sample import scored_from_row
 from verify.verdict import Status
 
@@ -18,7 +19,7 @@ from verify.verdict import Status
 def export_run(folder: RunFolder, form: str) -> str:
     """The run as text. Raises UsageError for an unknown form or a run that cannot take it."""
     if form not in FORMS:
-        raise UsageError(f"no export form {form!r}; known: {', '.join(FORMS)}")
+        raise UsageError(f"no export form {form!r}; known: {', '.join((*FORMS, FOLDER))}")
     return FORMS[form](folder)
 
 
@@ -138,10 +139,31 @@ def _markdown(folder: RunFolder) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_folder(folder: RunFolder, target: Path) -> int:
+    """EvalPlus's folder form (a folder a task, a file a sample) under `target`, which must be new or empty.
+
+    Returns the number of samples. Raises RunFolderError.
+    """
+    samples = folder.samples()
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise RunFolderError(
+                f"{target}: exists already and is not an empty folder; choose another --output"
+            )
+        for sample in samples:
+            place = target / sample.task_id.replace("/", "_")
+            place.mkdir(parents=True, exist_ok=True)
+            write_atomic(place / f"{sample.sample}.py", sample.solution)
+    except OSError as error:
+        raise RunFolderError(f"{target}: cannot be written: {error.strerror or error}") from None
+    return len(samples)
+
+
 def _lines(rows: Any) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+FOLDER = "evalplus-folder"
 FORMS: dict[str, Callable[[RunFolder], str]] = {
     "evalplus": _evalplus,
     "evalplus-results": _evalplus_results,

@@ -7,6 +7,7 @@ with Judge() as judge:
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -22,21 +23,30 @@ TEST_LIMITS = Limits(wall_s=30.0, cpu_s=12.0, mem_mb=1024)
 
 
 class Judge:
-    """Opens a checker with `jobs` warm sandboxes. Raises InfrastructureError when none can run here."""
+    """A checker with `jobs` warm sandboxes, opened at its first use or, when used in `with`, at once.
 
-    def __init__(self, jobs: int = 2) -> None:
+    Opening raises InfrastructureError when no sandbox can run here. lazy: also in `with` only at its first
+    use, for runs that may need none.
+    """
+
+    def __init__(self, jobs: int = 2, *, lazy: bool = False) -> None:
+        self._jobs, self._lazy = jobs, lazy
+        self._stack = ExitStack()
+
+    @cached_property
+    def checker(self) -> Checker:
         from verify.checker import open_checker
 
-        self._stack = ExitStack()
-        self.checker: Checker = self._stack.enter_context(open_checker(jobs=jobs))
-        if self.checker.sandbox is None:
+        checker: Checker = self._stack.enter_context(open_checker(jobs=self._jobs))
+        if checker.sandbox is None:
             self._stack.close()
-            raise InfrastructureError(f"no sandbox works here: {self.checker.probe.why}")
-        probe = self.execute("", b"", Limits())
+            raise InfrastructureError(f"no sandbox works here: {checker.probe.why}")
+        probe = checker.exec_python("", b"", Limits())
         if probe.status is not Status.PASSED:
             # Better before the first sample is generated than after the last.
             self._stack.close()
             raise InfrastructureError(f"the sandbox does not work: {probe.detail or probe.status}")
+        return checker
 
     def check(self, request: CheckRequest) -> Verdict:
         """The verdict of `verify`; one that is our own fault (infrastructure) is tried once more."""
@@ -54,6 +64,8 @@ class Judge:
         return self.checker.exec_python(source, stdin, limits)
 
     def __enter__(self) -> Judge:
+        if not self._lazy:
+            _ = self.checker
         return self
 
     def __exit__(

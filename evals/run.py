@@ -4,8 +4,8 @@
     summary = evaluate(benchmark, settings, Path("out"), source=source)
 
 Generation stays in the calling thread; scoring runs in `jobs` threads (the work is in sandboxed processes),
-at most `2 * jobs` samples behind. Killed at any moment and resumed, the final files are those of an unbroken
-run.
+at most `2 * jobs` samples behind, save where answers come in batches: a GPU does not wait. Killed at any
+moment and resumed, the final files are those of an unbroken run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from importlib import metadata
 from pathlib import Path
@@ -26,9 +26,8 @@ from evals.judge import Judge
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter, refuse_used
 from evals.sample import Sample, scored_from_row, verdict_row
 from evals.settings import Settings
-from evals.source import SampleSource
+from evals.source import BatchSource, SampleSource, Timing
 from evals.summary import summarise
-from verify.verdict import DETERMINISTIC
 
 Key = tuple[str, int]
 
@@ -68,8 +67,11 @@ def evaluate(
     jobs: int | None = None,
     listener: Listener | None = None,
     keys: Iterable[Key] | None = None,
+    score: bool = True,
 ) -> dict[str, Any]:
     """Run to the end and return the summary. `keys`: the samples wanted, default `settings.n` of each task.
+
+    score False: only generate; the same call with `resume` judges what is there.
 
     Raises RunFolderError, ModelFailureError, InfrastructureError.
     """
@@ -84,8 +86,11 @@ def evaluate(
     info = RunFolder(out).config["model"] if complete and known and not source.instant else source.info
     config = make_config(benchmark, settings, info, tasks.values())
     prompts = {task.id: task.prompt for task in tasks.values()}
-    with RunWriter(out, config, resume=resume, prompts=prompts) as writer, Judge(jobs) as judge:
-        _Run(benchmark, tasks, wanted, source, writer, judge, jobs, listener or Silent()).run()
+    with (
+        RunWriter(out, config, resume=resume, prompts=prompts) as writer,
+        Judge(jobs, lazy=not score) as judge,
+    ):
+        _Run(benchmark, tasks, wanted, source, writer, judge, jobs, listener or Silent(), score).run()
         writer.finish(wanted)
     summary = summarise(RunFolder(out))
     summary["wall_s"] = round(time.perf_counter() - started, 2)
@@ -106,10 +111,11 @@ class _Run:
         judge: Judge,
         jobs: int,
         listener: Listener,
+        score: bool,
     ) -> None:
         self.benchmark, self.tasks, self.wanted = benchmark, tasks, wanted
         self.source, self.writer, self.judge, self.listener = source, writer, judge, listener
-        self.jobs = jobs
+        self.jobs, self.score = jobs, score
         self.room = threading.Semaphore(2 * jobs)
         self.write_lock = threading.Lock()
 
@@ -120,18 +126,30 @@ class _Run:
         pool = ThreadPoolExecutor(self.jobs, thread_name_prefix="score")
         pending: list[Future[None]] = []
         try:
-            for key in self._order():
-                if key in judged and key in have:
-                    continue
-                sample = have.get(key) or self._make(key)
-                self.room.acquire()
-                _raise_first(pending)
-                pending.append(pool.submit(self._score, sample))
+            for sample in self._samples(have, judged):
+                if self.score:
+                    self.room.acquire()
+                    _raise_first(pending)
+                    pending.append(pool.submit(self._score, sample))
             done, _ = wait(pending, return_when=FIRST_EXCEPTION)
             _raise_first(list(done))
         finally:
             # After an error or Ctrl-C the samples not yet judged stay for --resume.
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _samples(self, have: dict[Key, Sample], judged: set[Key]) -> Iterator[Sample]:
+        """Those to be judged: what is there already, and what the source makes."""
+        left = [key for key in self._order() if key not in judged or key not in have]
+        missing = [key for key in left if key not in have]
+        if missing and isinstance(self.source, BatchSource) and self.source.batched:
+            # The room is for answers that come one by one.
+            self.room = threading.Semaphore(len(left) + 1)
+            yield from (have[key] for key in left if key in have)
+            for sample, timing in self.source.many([(self.tasks[key[0]], key[1]) for key in missing]):
+                yield self._keep(sample, timing)
+            return
+        for key in left:
+            yield have.get(key) or self._keep(*self.source.sample(self.tasks[key[0]], key[1], self.judge))
 
     def _order(self) -> list[Key]:
         """As wanted; where nothing has to be generated, the longest to judge first, so that no core idles at
@@ -142,12 +160,11 @@ class _Run:
         costs = {task_id: self.benchmark.cost(task) for task_id, task in self.tasks.items()}
         return sorted(self.wanted, key=lambda key: -costs[key[0]])
 
-    def _make(self, key: Key) -> Sample:
-        sample, timing = self.source.sample(self.tasks[key[0]], key[1], self.judge)
+    def _keep(self, sample: Sample, timing: Timing) -> Sample:
         with self.write_lock:
             # Timing first: a sample without it cannot exist, and timing without a sample is replaced.
             if timing:
-                self.writer.append(TIMING, {"task_id": key[0], "sample": key[1], **timing})
+                self.writer.append(TIMING, {"task_id": sample.task_id, "sample": sample.sample, **timing})
             self.writer.append(SAMPLES, sample.to_row())
         self.listener.sampled(sample)
         return sample
@@ -174,9 +191,8 @@ def settled_keys(folder: RunFolder) -> set[Key]:
 def judge_twice(benchmark: Benchmark, task: Task, solution: str, judge: Judge) -> tuple[Scored, bool]:
     """The verdict and whether it is flaky: one that may depend on the machine's load is checked once more."""
     scored = benchmark.score(task, solution, judge)
-    settled = scored.base.status in DETERMINISTIC
     # Plus counts only together with base: after a sure failure of base it cannot change anything.
-    if settled and (not scored.base.ok or scored.plus is None or scored.plus.status in DETERMINISTIC):
+    if scored.base.settled and (not scored.base.ok or scored.plus is None or scored.plus.settled):
         return scored, False
     again = benchmark.score(task, solution, judge)
     return again, (again.ok != scored.ok and not scored.infra)

@@ -19,10 +19,12 @@ from verify.verdict import NEVER_A_REWARD, Status
 if TYPE_CHECKING:
     from evals.judge import Judge
 
-MIN_LIMIT_S = 4.0
+# CPU seconds a call: twice evalplus 0.3.1's own limit, which is in wall time and so shrinks under load.
+MIN_LIMIT_S = 2.0
 LIMIT_FACTOR = 4.0
 MEM_MB = 4096
 NO_PAUSE = 1e6
+SLOW_LOAD = "took longer than its time limit before anything was called"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class InputRunner:
         head, body = text[0], text[1:]
         # The last piece after the final newline is empty, or a line torn by a kill.
         lines = tuple(line for line in body[:-1][: len(indices)] if line)
-        detail = head[1:] if head.startswith("#") else done.detail
+        detail = head[1:] if head.startswith("#") else SLOW_LOAD if head == "T" else done.detail
         last = body[len(indices)] if len(body) > len(indices) else ""
         paused = lines[-1:] == ("P",)
         lines = lines[:-1] if paused else lines

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from evals.benchmark import Benchmark, Outcome, Scored, Task
 from evals.errors import DataError
+from evals.folder import hash_folder, read_folder
 from verify.verdict import Status
 
 MAX_SOLUTION_CHARS = 65_536
@@ -104,7 +105,8 @@ def scored_from_row(row: Mapping[str, Any]) -> Scored:
 def read_samples(
     path: Path, benchmark: Benchmark, *, partial: bool = False
 ) -> tuple[list[Sample], list[str], dict[str, Any]]:
-    """Samples of a file, warnings that name file and line, and what to record of the file.
+    """Samples of a file or of a folder in EvalPlus's form, warnings that name file and line, and what to
+    record of the file.
 
     Tasks without a sample: DataError unless `partial`.
     Broken JSON, a row without task or program, a wrong type: DataError. Unknown tasks are skipped and a
@@ -115,40 +117,38 @@ def read_samples(
     samples: list[Sample] = []
     warnings: list[str] = []
     counts: dict[str, int] = {}
-    first_seen: dict[tuple[str, int], int] = {}
-    with _open(path) as lines:
-        for number, row in _rows(path, lines):
-            where = f"{path}:{number}"
-            task_id = row.get("task_id")
-            if not isinstance(task_id, str):
-                raise DataError(f"{where}: no task_id; each line needs task_id and solution (or completion)")
-            if task_id not in tasks:
-                warnings.append(f"{where}: skipped, no task {task_id[:80]!r} in this benchmark")
-                continue
-            solution = _solution(row, benchmark, tasks[task_id], where)
-            if len(solution) > MAX_SOLUTION_CHARS:
-                warnings.append(
-                    f"{where}: {len(solution):,} characters, over {MAX_SOLUTION_CHARS:,}: counted as failed"
-                )
-                solution = ""
-            index = row.get("sample", counts.get(task_id, 0))
-            if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-                raise DataError(f"{where}: sample must be a number from 0, not {index!r}")
-            counts[task_id] = counts.get(task_id, 0) + 1
-            if (task_id, index) in first_seen:
-                raise DataError(
-                    f"{where}: sample {index} of {task_id} is already on line {first_seen[task_id, index]}"
-                )
-            first_seen[task_id, index] = number
-            known = {
-                k: row[k] for k in Sample.__slots__ if k in row and k not in ("task_id", "sample", "solution")
-            }
-            try:
-                samples.append(
-                    Sample.from_row({**known, "task_id": task_id, "sample": index, "solution": solution})
-                )
-            except TypeError as error:
-                raise DataError(f"{where}: {error}") from None
+    first_seen: dict[tuple[str, int], str] = {}
+    for where, row in _given(path):
+        task_id = row.get("task_id")
+        if not isinstance(task_id, str):
+            raise DataError(f"{where}: no task_id; each line needs task_id and solution (or completion)")
+        if task_id not in tasks:
+            warnings.append(f"{where}: skipped, no task {task_id[:80]!r} in this benchmark")
+            continue
+        solution = _solution(row, benchmark, tasks[task_id], where)
+        if len(solution) > MAX_SOLUTION_CHARS:
+            warnings.append(
+                f"{where}: {len(solution):,} characters, over {MAX_SOLUTION_CHARS:,}: counted as failed"
+            )
+            solution = ""
+        index = row.get("sample", counts.get(task_id, 0))
+        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+            raise DataError(f"{where}: sample must be a number from 0, not {index!r}")
+        counts[task_id] = counts.get(task_id, 0) + 1
+        if (task_id, index) in first_seen:
+            raise DataError(
+                f"{where}: sample {index} of {task_id} is already at {first_seen[task_id, index]}"
+            )
+        first_seen[task_id, index] = where
+        known = {
+            k: row[k] for k in Sample.__slots__ if k in row and k not in ("task_id", "sample", "solution")
+        }
+        try:
+            samples.append(
+                Sample.from_row({**known, "task_id": task_id, "sample": index, "solution": solution})
+            )
+        except TypeError as error:
+            raise DataError(f"{where}: {error}") from None
     if not samples:
         raise DataError(f"{path}: no sample of this benchmark in it")
     missing = [task_id for task_id in tasks if task_id not in counts]
@@ -157,13 +157,13 @@ def read_samples(
             f"{path}: no sample of {len(missing)} tasks ({', '.join(missing[:3])}, ...); "
             "add --partial to count only the tasks it has"
         )
-    return samples, warnings, {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    sha256 = hash_folder(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+    return samples, warnings, {"name": path.name, "sha256": sha256}
 
 
 def guess_benchmark(path: Path, data: Path | None) -> str:
     """The benchmark a samples file is for, told by its first task id. Raises DataError."""
-    with _open(path) as lines:
-        first = next((row for _, row in _rows(path, lines)), {})
+    first = next((row for _, row in _given(path)), {})
     task_id = str(first.get("task_id", ""))
     if task_id.startswith("Mbpp/"):
         return "mbpp+"
@@ -188,6 +188,16 @@ def _solution(row: Mapping[str, Any], benchmark: Benchmark, task: Task, where: s
                 return benchmark.extract(task, value)
             return value if key == "solution" else task.prompt + value
     raise DataError(f"{where}: neither solution nor completion (nor raw)")
+
+
+def _given(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows with where they are: file and line, or the file of a folder."""
+    if path.is_dir():
+        yield from read_folder(path)
+        return
+    with _open(path) as lines:
+        for number, row in _rows(path, lines):
+            yield f"{path}:{number}", row
 
 
 def _open(path: Path) -> TextIO:

@@ -7,10 +7,11 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from evals.benchmark import Benchmark, Task
+from evals.batched import answer_together, can_batch
+from evals.benchmark import Attempt, Benchmark, Task
 from evals.errors import ModelFailureError, UsageError
 from evals.sample import Sample
 from evals.settings import Settings
@@ -40,6 +41,16 @@ class SampleSource(Protocol):
     def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]: ...
 
 
+@runtime_checkable
+class BatchSource(Protocol):
+    """A source that can make many samples at once. `batched`: whether it does, as it is set up."""
+
+    @property
+    def batched(self) -> bool: ...
+
+    def many(self, wanted: Sequence[tuple[Task, int]]) -> Iterator[tuple[Sample, Timing]]: ...
+
+
 class Canonical:
     """The benchmark's own solutions: what a perfect model would score."""
 
@@ -64,7 +75,11 @@ class Given:
 
 
 class FromModel:
-    """Ask a model. It is loaded at the first use and kept in `models` for further settings of a sweep."""
+    """Ask a model. It is loaded at the first use and kept in `models` for further settings of a sweep.
+
+    batch: answers decoded together, None for as many as suit a GPU and one on a CPU. A batch changes no
+    answer, so it is no part of the settings that a run is known by.
+    """
 
     instant = False
 
@@ -74,8 +89,10 @@ class FromModel:
         settings: Settings,
         on_step: OnStep | None = None,
         models: Models | None = None,
+        batch: int | None = None,
     ) -> None:
         self._benchmark, self._settings, self._on_step = benchmark, settings, on_step
+        self._batch = batch
         self._models: Models = {} if models is None else models
         self.cancel = threading.Event()
 
@@ -100,8 +117,55 @@ class FromModel:
 
     def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
         """Raises ModelFailureError; a prompt that does not fit the context is an empty sample."""
+        asked = _Asked(self.model, self.cancel, self._on_step)
+        try:
+            attempt = self._benchmark.attempt(task, asked, self._request(task, index), judge)
+        except ContextOverflowError:
+            return _overflow(task, index), {}
+        except ModelError as error:
+            raise ModelFailureError(f"{task.id}: {error}") from error
+        seconds = sum(g.wall_s for g in attempt.generations)
+        return _sample(task, index, attempt), _timing(attempt, seconds, asked.first)
+
+    @property
+    def batched(self) -> bool:
+        """Loads the model. Only plain decoding of benchmarks that ask once is batched: the figures of the
+        other decoders are those of one answer at a time.
+        """
+        if self._settings.decode != "ar" or type(self._benchmark).attempt is not Benchmark.attempt:
+            return False
+        return can_batch(self.model, self._batch)
+
+    def many(self, wanted: Sequence[tuple[Task, int]]) -> Iterator[tuple[Sample, Timing]]:
+        """Samples as they are finished. Raises ModelFailureError."""
+        fitting: list[tuple[Task, int]] = []
+        requests: list[GenerateRequest] = []
+        for task, index in wanted:
+            request = self._request(task, index)
+            try:
+                # Refuses what does not fit before its first pass; the batch would refuse all of them.
+                self.model.generate(request, self.cancel)
+            except ContextOverflowError:
+                yield _overflow(task, index), {}
+            except ModelError as error:
+                raise ModelFailureError(f"{task.id}: {error}") from error
+            else:
+                fitting.append((task, index))
+                requests.append(request)
+        try:
+            for place, answer in answer_together(
+                self.model, requests, self.cancel, self._on_step, self._batch
+            ):
+                task, index = fitting[place]
+                text = answer.generation.text
+                attempt = Attempt(text, self._benchmark.extract(task, text), (answer.generation,))
+                yield _sample(task, index, attempt), _timing(attempt, answer.share_s, answer.first_s)
+        except ModelError as error:
+            raise ModelFailureError(str(error)) from error
+
+    def _request(self, task: Task, index: int) -> GenerateRequest:
         settings, benchmark = self._settings, self._benchmark
-        request = GenerateRequest(
+        return GenerateRequest(
             messages=benchmark.messages(task),
             max_tokens=settings.max_tokens or benchmark.max_tokens,
             temperature=settings.temperature,
@@ -112,33 +176,38 @@ class FromModel:
             block=settings.block,
             threshold=settings.threshold,
         )
-        asked = _Asked(self.model, self.cancel, self._on_step)
-        try:
-            attempt = benchmark.attempt(task, asked, request, judge)
-        except ContextOverflowError:
-            return Sample(task.id, index, "", finish_reason="context_overflow"), {}
-        except ModelError as error:
-            raise ModelFailureError(f"{task.id}: {error}") from error
-        calls = attempt.generations
-        sample = Sample(
-            task_id=task.id,
-            sample=index,
-            solution=attempt.solution,
-            raw=attempt.raw,
-            prompt_tokens=sum(g.prompt_tokens for g in calls),
-            tokens=sum(g.tokens for g in calls),
-            forwards=sum(g.forwards for g in calls),
-            finish_reason=calls[-1].finish_reason if calls else "stop",
-            turns=attempt.turns,
-            commit_step=calls[-1].commit_step if calls else (),
-        )
-        timing = {
-            "wall_s": round(sum(g.wall_s for g in calls), 4),
-            "prefill_s": round(sum(g.prefill_s for g in calls), 4),
-            "ttft_s": round(asked.first, 4) if asked.first is not None else None,
-            **peak_memory(),
-        }
-        return sample, timing
+
+
+def _overflow(task: Task, index: int) -> Sample:
+    return Sample(task.id, index, "", finish_reason="context_overflow")
+
+
+def _sample(task: Task, index: int, attempt: Attempt) -> Sample:
+    calls = attempt.generations
+    return Sample(
+        task_id=task.id,
+        sample=index,
+        solution=attempt.solution,
+        raw=attempt.raw,
+        prompt_tokens=sum(g.prompt_tokens for g in calls),
+        tokens=sum(g.tokens for g in calls),
+        forwards=sum(g.forwards for g in calls),
+        finish_reason=calls[-1].finish_reason if calls else "stop",
+        turns=attempt.turns,
+        commit_step=calls[-1].commit_step if calls else (),
+    )
+
+
+def _timing(attempt: Attempt, share_s: float, first_s: float | None) -> Timing:
+    """wall_s: what the answer took. share_s: its part of the time of all answers, less in a batch."""
+    calls = attempt.generations
+    return {
+        "wall_s": round(sum(g.wall_s for g in calls), 4),
+        "share_s": round(share_s, 4),
+        "prefill_s": round(sum(g.prefill_s for g in calls), 4),
+        "ttft_s": round(first_s, 4) if first_s is not None else None,
+        **peak_memory(),
+    }
 
 
 class _Asked:
@@ -175,11 +244,15 @@ def peak_memory() -> dict[str, float]:
 
 
 def open_source(
-    benchmark: Benchmark, settings: Settings, on_step: OnStep | None = None, models: Models | None = None
+    benchmark: Benchmark,
+    settings: Settings,
+    on_step: OnStep | None = None,
+    models: Models | None = None,
+    batch: int | None = None,
 ) -> SampleSource:
-    """`canonical`, or any model that `model.load` knows. Raises UsageError."""
+    """`canonical`, or any model that `model.load` knows; `batch` as for `FromModel`. Raises UsageError."""
     if settings.model == "canonical":
         return Canonical()
     if not settings.model:
         raise UsageError("--model is empty; name a model, or `canonical` for the reference solutions")
-    return FromModel(benchmark, settings, on_step, models)
+    return FromModel(benchmark, settings, on_step, models, batch)

@@ -108,14 +108,17 @@ def _categories(config: dict[str, Any], rows: Iterable[tuple[Sample, bool]]) -> 
 
 
 def _speed(folder: RunFolder, samples: Sequence[Sample]) -> dict[str, Any]:
-    """generate_s sums the samples' own seconds, so a resumed run counts everything once."""
+    """generate_s sums the samples' own shares of the time, so a resumed run counts everything once.
+
+    tok_s_median and its spread are those of one answer; in a batch many are made at once.
+    """
     timings = folder.timings()
     rows = [(sample, timings[sample.key]) for sample in samples if sample.key in timings]
     rates = [s.tokens / t["wall_s"] for s, t in rows if t.get("wall_s") and s.tokens]
     median, low, high = spread(rates)
     first = spread([t["ttft_s"] for _, t in rows if t.get("ttft_s") is not None])
     return {
-        "generate_s": round(sum(t.get("wall_s", 0.0) for _, t in rows), 3),
+        "generate_s": round(sum(t.get("share_s", t.get("wall_s", 0.0)) for _, t in rows), 3),
         "tok_s_median": round(median, 2),
         "tok_s_p5_p95": [round(low, 2), round(high, 2)],
         "ttft_s_median": round(first[0], 4),

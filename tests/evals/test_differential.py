@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from evals.benchmark import Scored, open_benchmark
+from evals.benchmark import Scored, Task, open_benchmark
 from evals.errors import DataError
 from evals.judge import Judge
+from evals.run import judge_twice
 from tests.evals.conftest import plus_row
 from verify.verdict import Status
 
@@ -132,6 +133,37 @@ def test_a_solution_that_hangs_times_out_and_the_next_is_judged(
     assert scored.plus.status is Status.TIMEOUT
     assert scored.plus.passed == 0
     assert score(plus_data, judge, 0, RIGHT[0]).ok
+
+
+@pytest.mark.parametrize(
+    ("line", "settled", "calls"),
+    [("while True: pass", True, 1), ("__import__('time').sleep(99)", False, 2)],
+)
+def test_only_a_limit_that_load_can_change_is_checked_twice(
+    plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch, line: str, settled: bool, calls: int
+) -> None:
+    monkeypatch.setattr("evals.runner.MIN_LIMIT_S", 0.1)
+    benchmark = open_benchmark("humaneval+", plus_data)
+    seen: list[Scored] = []
+    real = benchmark.score
+
+    def counted(task: Task, solution: str, judge: Judge) -> Scored:
+        seen.append(real(task, solution, judge))
+        return seen[-1]
+
+    monkeypatch.setattr(benchmark, "score", counted)
+    code = f"def total(xs):\n    {line}"
+    scored, flaky = judge_twice(benchmark, benchmark.tasks["HumanEval/0"], code, judge)
+    assert (scored.base.status, flaky, len(seen)) == (Status.TIMEOUT, False, calls)
+    assert scored.base.cpu_timeout is settled
+
+
+def test_a_solution_that_hangs_before_it_is_called(
+    plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evals.runner.MIN_LIMIT_S", 0.1)
+    scored = score(plus_data, judge, 0, "while True: pass")
+    assert scored.base.status is Status.TIMEOUT
 
 
 def test_large_outputs_and_numbers_too_long_to_print(tmp_path: Path, judge: Judge) -> None:

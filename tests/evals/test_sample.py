@@ -62,7 +62,7 @@ def test_gzip(tmp_path: Path) -> None:
         ([row(0), {"solution": "x"}], ":2: no task_id"),
         ([row(0), {"task_id": "HumanEval/1"}], ":2: neither solution nor completion"),
         ([row(0), {"task_id": "HumanEval/1", "solution": ["a", "b"]}], ":2: solution must be a string"),
-        ([row(0, sample=0), row(1), row(0, sample=0)], ":3: sample 0 of HumanEval/0 is already on line 1"),
+        ([row(0, sample=0), row(1), row(0, sample=0)], "samples.jsonl:1"),
         ([row(0, sample="x")], ":1: sample must be a number"),
         ([row(0), row(1)], "no sample of 1 tasks (HumanEval/2"),
         ([{"task_id": "Mbpp/1", "solution": ""}], "no sample of this benchmark"),
