@@ -64,7 +64,9 @@ def quantise_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     padded = F.pad(x.float(), (0, -x.shape[-1] % BLOCK))
     groups = padded.view(*padded.shape[:-1], -1, BLOCK)
-    scale = groups.abs().amax(-1, keepdim=True).clamp(min=1e-12) / MAX
+    largest = groups.abs().amax(-1, keepdim=True).clamp(min=1e-12)
+    # By a tensor: torch divides by a number as a product with its inverse on a GPU, the kernels do not.
+    scale = largest / torch.full_like(largest, MAX)
     return (groups / scale).to(torch.float8_e4m3fn).view(padded.shape), scale[..., 0]
 
 

@@ -26,8 +26,9 @@ Linear = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None
 
 @dataclass(frozen=True, slots=True)
 class LayerError:
-    """Relative errors ‖ours - reference‖ / ‖reference‖ of a layer's update of the residual stream, and the
-    share of (token, choice) pairs whose expert the reference chose too (1 for dense layers).
+    """Relative errors ‖ours - reference‖ / ‖reference‖ of a layer's update of the residual stream, where
+    the reference takes our choice of experts (a tie that falls the other way is no error of arithmetic);
+    and the share of our choices that the reference would make too (1 for dense layers).
     """
 
     layer: int
@@ -45,8 +46,10 @@ def _exact(
 
 
 @contextmanager
-def _computing_with(layer: Layer, linear: Linear, dtype: torch.dtype) -> Iterator[None]:
-    """The layer's FP8 modules in plain torch, its other weights in `dtype`."""
+def _computing_with(
+    layer: Layer, linear: Linear, dtype: torch.dtype, ids: torch.Tensor | None
+) -> Iterator[None]:
+    """The layer's FP8 modules in plain torch, its other weights in `dtype`, its experts those of `ids`."""
     with ExitStack() as undo:
 
         def put(owner: Any, name: str, value: Any) -> None:
@@ -64,6 +67,7 @@ def _computing_with(layer: Layer, linear: Linear, dtype: torch.dtype) -> Iterato
                 put(module, "forward", project(module))
             elif isinstance(module, Fp8Experts):
                 put(module, "project", _expert(module, linear))
+                put(module, "choose", _choosing(module, ids))
                 put(module, "forward", lambda x, route, m=module: Experts.forward(m, x, route))
         kept = [p for p in layer.parameters() if p.dtype not in (torch.float8_e4m3fn, dtype)]
         for parameter in kept:
@@ -79,6 +83,18 @@ def _expert(module: Fp8Experts, linear: Linear) -> Any:
     return project
 
 
+def _choosing(module: Experts, ids: torch.Tensor | None) -> Any:
+    def choose(x_ND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        assert ids is not None
+        probability = F.linear(x_ND, module.router).float().softmax(-1)
+        weight = probability.gather(1, ids)
+        if module.normalise:
+            weight = weight / weight.sum(-1, keepdim=True)
+        return weight.to(x_ND.dtype), ids
+
+    return choose
+
+
 class _Causal:
     """Causal attention over one window without a cache."""
 
@@ -92,7 +108,7 @@ def _run(base: Base, layer: Layer, x_BTD: torch.Tensor, at_BT: torch.Tensor) -> 
 
     def watch(module: nn.Module, args: tuple[torch.Tensor, object]) -> None:
         if isinstance(module, Experts):
-            chosen.append(module.choose(args[0].reshape(-1, args[0].shape[-1]))[1])
+            chosen.append(type(module).choose(module, args[0].reshape(-1, args[0].shape[-1]))[1].long())
 
     hook = layer.mlp.register_forward_pre_hook(watch)
     try:
@@ -124,9 +140,9 @@ def layer_errors(base: Base, ids: torch.Tensor, start: int = 0) -> Iterator[Laye
         at_BT = torch.arange(start, start + ids.shape[1], device=ids.device)[None]
         for index, layer in enumerate(base.layers):
             ours, chosen = _run(base, layer, x_BTD, at_BT)
-            with _computing_with(layer, fp8.linear, base.dtype):
+            with _computing_with(layer, fp8.linear, base.dtype, chosen):
                 same, same_ids = _run(base, layer, x_BTD, at_BT)
-            with _computing_with(layer, _exact, torch.float32):
+            with _computing_with(layer, _exact, torch.float32, chosen):
                 exact, exact_ids = _run(base, layer, x_BTD.float(), at_BT)
             yield LayerError(
                 index,

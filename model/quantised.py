@@ -107,6 +107,18 @@ class Fp8Experts(Experts):
     def project(self, x_ND: torch.Tensor, index: int, part: str) -> torch.Tensor:
         return _linear(x_ND, getattr(self, part)[index], getattr(self, f"{part}_scale")[index])
 
+    def choose(self, x_ND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if _differentiated(x_ND) or not x_ND.is_cuda:
+            return super().choose(x_ND)
+        return self._pick(x_ND, None)
+
+    def _pick(self, x_TD: torch.Tensor, space: Workspace | None) -> tuple[torch.Tensor, torch.Tensor]:
+        from model.kernels.grouped import choose
+        from model.kernels.linear import linear
+
+        logits = F.linear(x_TD, self.router) if space is None else linear(x_TD, self.router, space)
+        return choose(logits, self.chosen, self.normalise)
+
     def forward(self, x_BTD: torch.Tensor, route: Route) -> torch.Tensor:
         if _differentiated(x_BTD) or not x_BTD.is_cuda:
             return super().forward(x_BTD, route)
@@ -118,11 +130,9 @@ class Fp8Experts(Experts):
         """The kernels: nothing comes back to the host, so a CUDA graph can hold it. With a workspace the
         router too is computed so that a token's choice does not depend on how many others there are.
         """
-        from model.kernels.grouped import ExpertWeights, choose, sparse_mlp
-        from model.kernels.linear import linear
+        from model.kernels.grouped import ExpertWeights, sparse_mlp
 
-        logits = F.linear(x_TD, self.router) if space is None else linear(x_TD, self.router, space)
-        weights, ids = choose(logits, self.chosen, self.normalise)
+        weights, ids = self._pick(x_TD, space)
         experts = ExpertWeights(self.gate_up, self.gate_up_scale, self.down, self.down_scale)
         return sparse_mlp(x_TD, weights, ids, experts, residual)
 

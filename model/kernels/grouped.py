@@ -1,8 +1,8 @@
 """The sparse MLP of a mixture of experts over FP8 weights: one launch a matrix for all experts.
 
 Token and expert pairs are sorted by expert on the device (a stable counting sort), so nothing depends on the
-host and a whole pass can be one CUDA graph. A program takes 64 weight rows of one expert and goes through the
-tokens that chose it; experts that no token chose are not read. Grouping tokens by expert is the way of
+host and a whole pass can be one CUDA graph. A program takes some weight rows of one expert and goes through
+the tokens that chose it; experts that no token chose are not read. Grouping tokens by expert is the way of
 MegaBlocks (arXiv 2211.15841) and vLLM's fused MoE; model.experts.Experts is the plain torch reference.
 """
 
@@ -18,10 +18,11 @@ import torch
 import triton
 import triton.language as tl
 
-from model.kernels.fp8_linear import ROWS, columns, quantise_rows
+from model.kernels.fp8_linear import BLOCK, ROWS, columns, quantise_rows
 from model.kernels.launch import pdl
 
 _SORT = 1024
+_KINDS = {torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float32: tl.float32}
 
 
 @triton.jit
@@ -123,11 +124,13 @@ def sort(ids_TC: torch.Tensor, experts: int) -> Groups:
 
 @triton.jit
 def _gate_up(
-    codes, scales, w, w_scales, order, first, slots, out,
-    K: tl.constexpr, N: tl.constexpr, CHOSEN: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    codes, scales, w, w_scales, order, first, slots, out, out_scales,
+    K: tl.constexpr, N: tl.constexpr, CHOSEN: tl.constexpr, BT: tl.constexpr, KIND: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """silu(gate) * up of one expert's pairs, in sorted order; N: intermediate width."""
+    """silu(gate) * up of one expert's pairs, in sorted order, in FP8; N: intermediate width. KIND: the type
+    that plain torch rounds to on the way.
+    """
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
@@ -137,17 +140,17 @@ def _gate_up(
         begin = tl.load(first + expert)
         end = tl.load(first + expert + 1)
         groups = K // 128
-        n = tile * BN + tl.arange(0, BN)
+        n = tile * 128 + tl.arange(0, 128)
         k = tl.arange(0, 128)
         gate_at = w + expert.to(tl.int64) * (2 * N * K) + n[:, None] * K + k[None, :]
-        gate_scale = w_scales + (expert * (2 * N // 128) + tile * BN // 128) * groups
+        gate_scale = w_scales + (expert * (2 * N // 128) + tile) * groups
         for at in range(begin, end, BT):
             row = at + tl.arange(0, BT)
             inside = row < end
             token = tl.load(order + row, mask=inside, other=0) // CHOSEN
             x_at = codes + token[None, :].to(tl.int64) * K + k[:, None]
-            gate = tl.zeros((BN, BT), dtype=tl.float32)
-            up = tl.zeros((BN, BT), dtype=tl.float32)
+            gate = tl.zeros((128, BT), dtype=tl.float32)
+            up = tl.zeros((128, BT), dtype=tl.float32)
             for g in range(groups):
                 x_KT = tl.load(x_at + g * 128, mask=inside[None, :], other=0.0)
                 scale_T = tl.load(scales + token * groups + g, mask=inside, other=0.0)
@@ -155,12 +158,15 @@ def _gate_up(
                 gate += tl.dot(tl.load(gate_at + g * 128), x_KT) * (scale_T * by)[None, :]
                 by = tl.load(gate_scale + (N // 128) * groups + g)
                 up += tl.dot(tl.load(gate_at + N * K + g * 128), x_KT) * (scale_T * by)[None, :]
-            kind = out.dtype.element_ty
-            gate = gate.to(kind).to(tl.float32)
-            gate = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
-            y = gate * up.to(kind).to(tl.float32)
+            gate = gate.to(KIND).to(tl.float32)
+            gate = (gate * tl.sigmoid(gate)).to(KIND).to(tl.float32)
+            y = (gate * up.to(KIND).to(tl.float32)).to(KIND).to(tl.float32)
+            # The tile is one group of 128 channels of what the down projection reads.
+            scale = tl.math.div_rn(tl.maximum(tl.max(tl.abs(y), 0), 1e-12), 448.0)
+            y = tl.math.div_rn(y, tl.broadcast_to(scale[None, :], (128, BT)))
             where = row[None, :].to(tl.int64) * N + n[:, None]
-            tl.store(out + where, y.to(kind), mask=inside[None, :])
+            tl.store(out + where, y.to(tl.float8e4nv), mask=inside[None, :])
+            tl.store(out_scales + row * (N // 128) + tile, scale, mask=inside)
 
 
 @triton.jit
@@ -247,16 +253,16 @@ def sparse_mlp(
     codes, scales = quantise_rows(x_TD)
     wide = columns(triton.cdiv(2 * T * chosen, E), 64)
     launch = {"PDL": x_TD.is_cuda, "num_warps": 4, **pdl(x_TD)}
-    h_MI = torch.empty(T * chosen, inner, dtype=x_TD.dtype, device=x_TD.device)
+    h = torch.empty(T * chosen, inner, dtype=torch.float8_e4m3fn, device=x_TD.device)
+    h_scales = torch.empty(T * chosen, inner // BLOCK, dtype=torch.float32, device=x_TD.device)
     where = (groups.order, groups.first, groups.slots)
-    _gate_up[(inner // ROWS, len(groups.slots))](
-        codes, scales, experts.gate_up, experts.gate_up_scale, *where, h_MI,
-        K=D, N=inner, CHOSEN=chosen, BN=ROWS, BT=wide, num_stages=4, **launch,
+    _gate_up[(inner // BLOCK, len(groups.slots))](
+        codes, scales, experts.gate_up, experts.gate_up_scale, *where, h, h_scales,
+        K=D, N=inner, CHOSEN=chosen, BT=wide, KIND=_KINDS[x_TD.dtype], num_stages=4, **launch,
     )  # fmt: skip
-    codes, scales = quantise_rows(h_MI)
     pairs = torch.empty(T * chosen, D, dtype=torch.float32, device=x_TD.device)
     _down[(D // ROWS, len(groups.slots))](
-        codes, scales, experts.down, experts.down_scale, *where, weights_TC, pairs,
+        h, h_scales, experts.down, experts.down_scale, *where, weights_TC, pairs,
         K=inner, N=D, BN=ROWS, BT=wide, num_stages=4, **launch,
     )  # fmt: skip
     out = torch.empty_like(x_TD)
