@@ -140,6 +140,7 @@ def decode(
         revised, shown = _fill(logits, vocab.ids, window, session, tokenizer, rules, reader, at)
         tokens, text = _commit(window, session, tokenizer, rules)
         if tokens:
+            shown = tuple(token for token in shown if token.position > tokens[-1].position)
             pending = [*pending[-1:], *(token.id for token in tokens)]
             reader.read("".join(token.text for token in tokens), final=True)
         yield session.step(tokens, text, revised=revised, draft=shown, masked=window.masked, head="diffusion")

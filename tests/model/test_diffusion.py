@@ -182,7 +182,11 @@ def test_explain_prints_each_pass(engine):
     flow.explain(
         engine,
         GenerateRequest(
-            prompt="def f(x):\n", max_tokens=30, decode="diffusion", block=8, extra={"scaffold": 4}
+            prompt="def f(x):\n",
+            max_tokens=30,
+            decode="diffusion",
+            block=8,
+            extra={"scaffold": 4, "commit": "block"},
         ),
         Console(file=out, width=100, force_terminal=False),
     )
