@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 from model.data.samples import Samples
 
@@ -65,7 +66,6 @@ def _states(forward: PackedForward, probe: Samples) -> torch.Tensor:
     import torch
 
     from model.train.packing import lay_out
-    from model.train.tensors import Tensors
 
     found = []
     with torch.no_grad():
@@ -74,8 +74,9 @@ def _states(forward: PackedForward, probe: Samples) -> torch.Tensor:
             # Padded to few widths: equal shapes compile once on a GPU.
             width = -(-length // 256) * 256
             ids, position, document, answer = lay_out([[sample]], width, forward.heads.mask_id or 0)
-            tensors = Tensors(forward.device, ids_RT=ids, position_RT=position, document_RT=document)
-            states, _ = forward.clean(tensors)
+            rows = {"ids_RT": ids, "position_RT": position, "document_RT": document}
+            moved = {name: torch.from_numpy(row).to(forward.device) for name, row in rows.items()}
+            states, _ = forward.clean(cast("Any", SimpleNamespace(**moved)))
             column = torch.from_numpy(answer[0].nonzero()[0] - 1).to(forward.device)
             found.append(states[0, column])
     return torch.cat(found)

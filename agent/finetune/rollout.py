@@ -80,6 +80,8 @@ def roll_out(
     todo = [(t, a) for t in tasks for a in wanted if (t.id, a.number) not in done]
     total = len(tasks) * len(wanted)
     progress(total - len(todo), total)
+    if not todo:  # asking the model anything may load it
+        return [done[task.id, attempt.number] for task in tasks for attempt in wanted]
     stretch = STRETCH.get(model.info.device.partition(":")[0], 1024)
     with index.open("a", encoding="utf-8") as log, ThreadPoolExecutor(checker.jobs) as pool:
         for start in range(0, len(todo), stretch):

@@ -17,6 +17,7 @@ from tests.agent.finetune.conftest import Teacher, make_task
 from verify.checker import Checker, open_checker
 from verify.request import Case
 
+Pair = tuple[Checker, Checker]
 CLEAN = Decontaminator([])
 LONG = "    total = x\n    total = total + 1\n    return total\n"
 SHORT = "    return x + 1\n"
@@ -31,7 +32,7 @@ def checkers() -> Any:
 
 
 def rolled(
-    folder: Path, replies: dict[str, list[str]], checkers: tuple[Checker, Checker], sampled: int = 2
+    folder: Path, replies: dict[str, list[str]], checkers: Pair, sampled: int = 2
 ) -> tuple[list[dict[str, Any]], Teacher]:
     model = Teacher(replies)
     tasks = [make_task(name) for name in replies]
@@ -39,14 +40,12 @@ def rolled(
     return rows, model
 
 
-def selected(
-    folder: Path, checkers: tuple[Checker, Checker], names: tuple[str, ...], **options: Any
-) -> Selection:
+def selected(folder: Path, checkers: Pair, names: tuple[str, ...], **options: Any) -> Selection:
     known = {task.id: task for task in map(make_task, names)}
     return select(documents(folder), known, checkers[0], CLEAN, **options)
 
 
-def test_attempts_are_recorded_and_not_made_twice(tmp_path: Path, checkers: tuple[Checker, Checker]) -> None:
+def test_attempts_are_recorded_and_not_made_twice(tmp_path: Path, checkers: Pair) -> None:
     replies = {"f": [SHORT, WRONG, LONG], "g": [WRONG]}
     rows, model = rolled(tmp_path, replies, checkers)
     assert [(r["task"], r["attempt"], r["ok"]) for r in rows] == [
@@ -65,7 +64,7 @@ def test_attempts_are_recorded_and_not_made_twice(tmp_path: Path, checkers: tupl
     assert {c.source for c in made if c} == {"doctest/train"}
 
 
-def test_an_interrupt_keeps_what_was_answered(tmp_path: Path, checkers: tuple[Checker, Checker]) -> None:
+def test_an_interrupt_keeps_what_was_answered(tmp_path: Path, checkers: Pair) -> None:
     class Impatient(Teacher):
         def generate(self, *args: Any) -> Any:
             if len(self.asked) == 2:
@@ -81,9 +80,7 @@ def test_an_interrupt_keeps_what_was_answered(tmp_path: Path, checkers: tuple[Ch
     assert len(model.asked) == 1
 
 
-def test_a_broken_sandbox_ends_it(
-    tmp_path: Path, checkers: tuple[Checker, Checker], monkeypatch: Any
-) -> None:
+def test_a_broken_sandbox_ends_it(tmp_path: Path, checkers: Pair, monkeypatch: Any) -> None:
     def broken(*args: object) -> Any:
         from verify.sandbox import SandboxError
 
@@ -95,7 +92,7 @@ def test_a_broken_sandbox_ends_it(
     assert error.value.exit_code == 5
 
 
-def test_each_trajectory_has_one_fate(tmp_path: Path, checkers: tuple[Checker, Checker]) -> None:
+def test_each_trajectory_has_one_fate(tmp_path: Path, checkers: Pair) -> None:
     rolled(tmp_path, {"f": [LONG, SHORT, SHORT], "g": [WRONG, SHORT, SHORT]}, checkers)
     (tmp_path / "sessions" / "bad").mkdir()
     (tmp_path / "sessions" / "bad" / "trajectory.json").write_text("{")
@@ -112,7 +109,7 @@ def test_each_trajectory_has_one_fate(tmp_path: Path, checkers: tuple[Checker, C
     assert found.as_dict()["kept_tasks"] == 2
 
 
-def test_the_median_is_of_the_tasks_own_passes(tmp_path: Path, checkers: tuple[Checker, Checker]) -> None:
+def test_the_median_is_of_the_tasks_own_passes(tmp_path: Path, checkers: Pair) -> None:
     slow = "    y = x\n    y += 1\n    z = y\n    return z\n"
     rolled(tmp_path, {"f": [SHORT, LONG, slow]}, checkers)
     found = selected(tmp_path, checkers, ("f",), per_task=5)
@@ -131,9 +128,7 @@ def edited(folder: Path, change: Any) -> None:
 
 
 @pytest.mark.parametrize("source", ["evals/agent", "humaneval", "doctest/held-out", ""])
-def test_benchmarks_are_refused_and_listed(
-    tmp_path: Path, checkers: tuple[Checker, Checker], source: str
-) -> None:
+def test_benchmarks_are_refused_and_listed(tmp_path: Path, checkers: Pair, source: str) -> None:
     rolled(tmp_path, {"f": [SHORT]}, checkers, sampled=0)
     edited(tmp_path, lambda d: d["extra"].update(source=source))
     found = selected(tmp_path, checkers, ("f",))
@@ -141,7 +136,7 @@ def test_benchmarks_are_refused_and_listed(
     assert list(found.refused.values()) == [f"from {source or 'an unknown source'}"]
 
 
-def test_an_overlap_with_a_benchmark_is_refused(tmp_path: Path, checkers: tuple[Checker, Checker]) -> None:
+def test_an_overlap_with_a_benchmark_is_refused(tmp_path: Path, checkers: Pair) -> None:
     rolled(tmp_path, {"f": [SHORT]}, checkers, sampled=0)
     task = make_task("f")
     clean = Decontaminator([task.stub + SHORT + "and some more words of a benchmark"])
@@ -149,27 +144,21 @@ def test_an_overlap_with_a_benchmark_is_refused(tmp_path: Path, checkers: tuple[
     assert list(found.refused.values()) == ["overlaps a benchmark (10-gram)"]
 
 
-def test_a_program_that_no_longer_passes_is_dropped(
-    tmp_path: Path, checkers: tuple[Checker, Checker]
-) -> None:
+def test_a_program_that_no_longer_passes_is_dropped(tmp_path: Path, checkers: Pair) -> None:
     rolled(tmp_path, {"f": [SHORT]}, checkers, sampled=0)
     task = make_task("f", cases=(Case((1,), expected=3),))
     found = select(documents(tmp_path), {task.id: task}, checkers[0], CLEAN)
     assert list(found.dropped) == ["fails when verified again"]
 
 
-def test_token_ids_of_another_base_or_none_are_dropped(
-    tmp_path: Path, checkers: tuple[Checker, Checker]
-) -> None:
+def test_token_ids_of_another_base_or_none_are_dropped(tmp_path: Path, checkers: Pair) -> None:
     rolled(tmp_path, {"f": [SHORT]}, checkers, sampled=0)
     assert list(selected(tmp_path, checkers, ("f",), base_sha256="x").dropped) == ["made with another base"]
     edited(tmp_path, lambda d: d["steps"][1]["metrics"].update(completion_token_ids=[]))
     assert "no token ids" in next(iter(selected(tmp_path, checkers, ("f",)).dropped))
 
 
-def test_a_users_task_is_verified_by_its_own_examples(
-    tmp_path: Path, checkers: tuple[Checker, Checker]
-) -> None:
+def test_a_users_task_is_verified_by_its_own_examples(tmp_path: Path, checkers: Pair) -> None:
     rolled(tmp_path, {"f": [SHORT]}, checkers, sampled=0)
     edited(tmp_path, lambda d: d["extra"].update(source="user", task="mine"))
     assert [c.task for c in selected(tmp_path, checkers, ()).kept] == ["mine"]
