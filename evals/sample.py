@@ -163,7 +163,9 @@ def read_samples(
 
 def guess_benchmark(path: Path, data: Path | None) -> str:
     """The benchmark a samples file is for, told by its first task id. Raises DataError."""
-    first = next((row for _, row in _given(path)), {})
+    first = next((row for _, row in _given(path)), None)
+    if first is None:
+        raise DataError(f"{path}: holds no sample")
     task_id = str(first.get("task_id", ""))
     if task_id.startswith("Mbpp/"):
         return "mbpp+"

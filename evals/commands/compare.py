@@ -65,5 +65,11 @@ def _print(result: dict[str, Any], a: Path, b: Path) -> None:
     else:
         console.print(f"paired bootstrap over tasks: p = {result['p_bootstrap']:.3g}")
     for key, (before, after) in result["settings"].items():
-        console.print(Text(f"setting {key}: {before!r} in A, {after!r} in B"))
+        console.print(Text(f"setting {key}: {_short(before)} in A, {_short(after)} in B"))
     console.print(Text(f"A: {a}\nB: {b}"), soft_wrap=True)
+
+
+def _short(value: object) -> str:
+    """A list of tasks can be long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

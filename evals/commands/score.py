@@ -61,9 +61,9 @@ def score(
         out = out or file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}-scored")
         order = {task_id: i for i, task_id in enumerate(benchmark.tasks)}
         samples.sort(key=lambda sample: (order[sample.task_id], sample.sample))
-        settings = Settings(
-            benchmark=benchmark.name, model="file", tasks=",".join(dict.fromkeys(s.task_id for s in samples))
-        )
+        given = dict.fromkeys(sample.task_id for sample in samples)
+        chosen = "" if len(given) == len(benchmark.tasks) else ",".join(given)
+        settings = Settings(benchmark=benchmark.name, model="file", tasks=chosen)
         with display(benchmark.title, quiet=as_json) as (listener, _):
             summary = evaluate(
                 benchmark,

@@ -78,8 +78,8 @@ def print_summary(summary: dict[str, Any], out: Path, console: Console | None = 
     if summary["flaky"]:
         table.add_row("flaky", _keys(summary["flaky"]))
     if summary["pending"]:
-        table.add_row("not judged yet", f"{summary['pending']}; go on with --resume")
-    if "wall_s" in summary:
+        table.add_row("not judged yet", f"{summary['pending']}; `evals score {out}` judges them")
+    if summary.get("wall_s") is not None:
         table.add_row("wall time", f"{summary['wall_s']:.1f} s")
     console.print(table)
     console.print(Text(f"run folder: {out}"), soft_wrap=True)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from evals.batched import can_batch
 from evals.benchmark import open_benchmark
 from evals.cli import cli
-from evals.errors import ModelFailureError, UsageError
+from evals.errors import DataError, ModelFailureError, UsageError
 from evals.judge import Judge
 from evals.run import evaluate
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder
@@ -184,3 +184,8 @@ def test_samples_in_evalplus_folder_form_both_ways(tmp_path: Path, plus_data: Pa
     assert [s.solution[-2:].strip() for s in rows if s.task_id == "HumanEval/0"][2:] == [
         str(n) for n in range(2, 12)
     ]
+
+
+def test_an_empty_folder_holds_no_sample(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no sample"):
+        CliRunner().invoke(cli, ["score", str(tmp_path)], catch_exceptions=False, standalone_mode=False)

