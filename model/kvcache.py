@@ -110,8 +110,9 @@ class CachedAttention:
         mask = mask_BTS.repeat(1, repeat, 1)
         if self._pad:
             mask = torch.cat((mask, mask.new_ones(B, self._pad, self._span)), 1)
-        # Additive, in the queries' type: a boolean mask would be converted again in every layer.
-        bias = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
+        # Additive: a boolean mask would be converted again in every layer. In the queries' type: bfloat16 on
+        # CUDA gave wrong states with a float32 mask, and no error.
+        bias = torch.zeros(mask.shape, dtype=cache.dtype, device=mask.device)
         self._mask = bias.masked_fill_(~mask, float("-inf"))[:, None]
 
     def _keys(self, tokens: Tokens) -> Tokens:

@@ -5,6 +5,9 @@ token and one of 256 then run the same instruction on the same weight tile in th
 only the number of columns differs, so a token's output has the same bits at every width. K is split in a
 fixed way per weight shape; the partial sums are added in a fixed order by the program that arrives last.
 
+A pass may hold up to three runs of tokens, each with a weight of its own (the base's, and the base's with a
+head merged in): `also` gives the later ones. Runs begin new column tiles, so one launch serves all roles.
+
 Epilogues, with the roundings of plain torch: bias, residual, and silu(gate) * up.
 """
 
@@ -13,6 +16,8 @@ Epilogues, with the roundings of plain torch: bias, residual, and silu(gate) * u
 # mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import triton
@@ -44,12 +49,16 @@ def _finish(y, gate_up, residual, where, inside, GATED: tl.constexpr, RESIDUAL: 
 @triton.jit
 def _linear(
     x,
-    w,
+    w0,
+    w1,
+    w2,
     bias,
     residual,
     out,
     partial,
     arrived,
+    end0,
+    end1,
     T,
     N,
     K: tl.constexpr,
@@ -63,12 +72,21 @@ def _linear(
     LAST: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """LAST: the program that arrives last at a tile sums its partial results; else `_reduce` does."""
+    """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. LAST: the program that arrives last at a
+    tile sums its partial results; else `_reduce` does.
+    """
     tile_n, tile_t, slice_k = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tile_n * BN + tl.arange(0, BN)
-    t = tile_t * BT + tl.arange(0, BT)
     k = tl.arange(0, BK)
-    in_n, in_t = n < N, t < T
+    tiles0 = tl.cdiv(end0, BT)
+    tiles1 = tiles0 + tl.cdiv(end1 - end0, BT)
+    w, first, end = w0, tile_t * BT, end0
+    if tile_t >= tiles1:
+        w, first, end = w2, end1 + (tile_t - tiles1) * BT, T
+    elif tile_t >= tiles0:
+        w, first, end = w1, end0 + (tile_t - tiles0) * BT, end1
+    t = first + tl.arange(0, BT)
+    in_n, in_t = n < N, t < end
     acc = tl.zeros((BN, BT), dtype=tl.float32)
     up = tl.zeros((BN, BT), dtype=tl.float32)
     if PDL:
@@ -171,9 +189,10 @@ def linear(
     residual: torch.Tensor | None = None,
     gated: bool = False,
     out: torch.Tensor | None = None,
+    also: Sequence[tuple[int, torch.Tensor]] = (),
 ) -> torch.Tensor:
     """[T, N] of x [T, K], contiguous, and weight [N, K] (gated: [2 N, K], gate rows first). K divisible
-    by 64.
+    by 64. also: up to two (first token, weight): tokens from there on meet that weight instead.
     """
     T, K = x_TK.shape
     N = weight.shape[0] // 2 if gated else weight.shape[0]
@@ -184,9 +203,14 @@ def linear(
     programs = triton.cdiv(N, tile)
     split = 1 if N > 32768 else split_of(K, programs, step)
     last = T <= 16
+    starts = [first for first, _ in also] + [T] * (2 - len(also))
+    matrices = [weight, *(other for _, other in also), *[weight] * (2 - len(also))]
+    runs = (starts[0], starts[1] - starts[0], T - starts[1])
+    tiles = sum(triton.cdiv(run, columns) for run in runs)
     flags = {"BIAS": bias is not None, "RESIDUAL": residual is not None, "GATED": gated, "PDL": x_TK.is_cuda}
-    _linear[programs, triton.cdiv(T, columns), split](
-        x_TK, weight, bias, residual if residual is not None else y, y, space.partial, space.arrived, T, N, K,
+    _linear[programs, tiles, split](
+        x_TK, *matrices, bias, residual if residual is not None else y, y, space.partial, space.arrived,
+        *starts, T, N, K,
         BN=tile, BT=columns, BK=step, SPLIT=split, LAST=last, **flags,
         num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip

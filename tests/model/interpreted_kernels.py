@@ -56,6 +56,44 @@ def make_runners(folder: Path) -> tuple[Runner, CudaRunner]:
     return Runner(base, heads), CudaRunner(base, heads)
 
 
+def check_mixed(folder: Path) -> None:
+    """Passes of several roles against the plain runner, row by row: heads of ranks that fill no tile, blocks
+    behind several points, behind a history longer than one run of attention, after a rejected pass.
+    """
+    base = Base.load(tiny_folder(folder / "mixed", layers=1, context=600, seed=3))
+    raw = small_config().as_dict()
+    for head, rank in zip(raw["heads"].values(), (64, 24, 16), strict=False):
+        head["r"], head["target_modules"] = rank, ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"]
+    heads = HeadSet.create(base, HeadsConfig.parse(raw, "test"), MASK_ID)
+    randomise(base, heads)
+    with torch.no_grad():
+        for name in heads.config.heads:
+            for parameter in heads.trained_parameters(base, name):
+                parameter.mul_(0.3)
+    slow, fast = Runner(base, heads), CudaRunner(base, heads)
+    ids = torch.randint(0, 256, (170,), generator=torch.Generator().manual_seed(1)).tolist()
+    for history, clean, blocks, length in (
+        (0, 1, ((0, 7),), False),
+        (150, 5, ((0, 4), (2, 4), (4, 4)), True),
+    ):
+        states = []
+        for runner in (slow, fast):
+            cache = runner.cache(300)
+            runner.prefill(cache, ids[:history])
+            line = ids[history : history + clean]
+            parts = [runner.clean(line, history)]
+            for number, (point, width) in enumerate(blocks, 1):
+                shown, masked = [line[point]] + [0] * (width - 1), [False] + [True] * (width - 1)
+                parts.append(runner.block(shown, masked, history + point, number))
+            if length:
+                parts.append(runner.length_query(ids[: history + 1]))
+            runner.run(cache, [runner.clean([9, 9, 9], history)])  # rejected: nothing is kept
+            states.append(runner.run(cache, parts))
+        theirs, ours = states
+        apart = (ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)
+        assert float(apart.max()) < 1e-4, (history, clean, blocks, length, apart)
+
+
 def check_steps(folder: Path) -> None:
     slow, fast = make_runners(folder)
     ids = torch.randint(0, 256, (20,), generator=torch.Generator().manual_seed(0)).tolist()
@@ -138,5 +176,6 @@ def check_rows(folder: Path) -> None:
 torch.manual_seed(0)
 check_linear()
 check_rows(Path(sys.argv[1]))
+check_mixed(Path(sys.argv[1]))
 check_steps(Path(sys.argv[1]))
 print("all equal")
