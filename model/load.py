@@ -16,6 +16,7 @@ from model.errors import RequestError, WeightsError
 from model.names import DEFAULT, DEFAULT_LARGE_GPU, NAMED
 
 if TYPE_CHECKING:
+    from model.engine import Precision
     from model.request import Model
 
 _LOG = logging.getLogger("model")
@@ -61,9 +62,13 @@ def load(name: str, *, device: str = "auto", heads: str | None = None, context: 
     return Engine(folder, name=public, device=device, heads=heads_folder(folder, heads), context=context)
 
 
-def check_fp8(folder: Path, device: str) -> None:
+# Bytes a parameter takes once it is dequantised; `mixed` keeps it in both.
+_DEQUANTISED = {"bf16": 2, "fp32": 4, "mixed": 6}
+
+
+def check_fp8(folder: Path, device: str, precision: Precision | None = None) -> None:
     """Before an FP8 checkpoint is loaded where FP8 is not computed with: say what dequantising takes, or
-    refuse.
+    refuse. precision: of the weights (None: what the engine would choose).
 
     Raises WeightsError when the memory is not there.
     """
@@ -71,6 +76,7 @@ def check_fp8(folder: Path, device: str) -> None:
     import torch
 
     from model import fp8
+    from model.calibrate import cpu_precision
     from model.memory import shape_of
 
     if not fp8.is_fp8(folder):
@@ -79,19 +85,21 @@ def check_fp8(folder: Path, device: str) -> None:
     place = torch.device(kind)
     if fp8.has_fp8_units(place):
         return
-    need = shape_of(folder).dequantised_bytes
+    precision = precision or (cpu_precision(folder) if place.type == "cpu" else "bf16")
+    need = _DEQUANTISED[precision] * shape_of(folder).parameters
     free = (
         int(psutil.virtual_memory().available) if place.type == "cpu" else torch.cuda.mem_get_info(place)[0]
     )
     if need > free:
         raise WeightsError(
-            f"{folder.name} is FP8, which {kind} cannot compute with; dequantised to bf16 it takes"
+            f"{folder.name} is FP8, which {kind} cannot compute with; dequantised ({precision}) it takes"
             f" {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: use a GPU with FP8 units or a smaller model"
         )
     _LOG.warning(
-        "%s is FP8, which %s cannot compute with: dequantised to bf16 it takes %.1f GB instead of %.1f GB",
+        "%s is FP8, which %s cannot compute with: dequantised (%s) it takes %.1f GB instead of %.1f GB",
         folder.name,
         kind,
+        precision,
         need / 1e9,
         shape_of(folder).weight_bytes / 1e9,
     )

@@ -21,7 +21,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
     device = torch.device(kind)
     folder = store.resolve(name)
-    check_fp8(folder, kind)
+    check_fp8(folder, kind, "fp32" if device.type == "cpu" else "bf16")
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     base = Base.load(folder, dtype=dtype, device=device)
     if device.type == "cuda":
