@@ -199,7 +199,19 @@ def _given(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     with _open(path) as lines:
         for number, row in _rows(path, lines):
-            yield f"{path}:{number}", row
+            if isinstance(row.get("eval"), dict) and "task_id" not in row:
+                yield from _evaluated(f"{path}:{number}", row["eval"])
+            else:
+                yield f"{path}:{number}", row
+
+
+def _evaluated(where: str, tasks: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The samples of an `_eval_results.json` that evalplus wrote; its verdicts are not read."""
+    for task_id, rows in tasks.items():
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DataError(f"{where}: eval[{task_id[:80]!r}] is not a list of objects as evalplus writes it")
+        for number, row in enumerate(rows):
+            yield f"{where} {task_id[:80]} [{number}]", {"task_id": task_id, "solution": row.get("solution")}
 
 
 def _open(path: Path) -> TextIO:

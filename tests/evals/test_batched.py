@@ -189,3 +189,21 @@ def test_samples_in_evalplus_folder_form_both_ways(tmp_path: Path, plus_data: Pa
 def test_an_empty_folder_holds_no_sample(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no sample"):
         CliRunner().invoke(cli, ["score", str(tmp_path)], catch_exceptions=False, standalone_mode=False)
+
+
+def test_the_results_file_of_evalplus_is_read_back(tmp_path: Path, plus_data: Path) -> None:
+    invoke = CliRunner().invoke
+    data = ["--data", str(plus_data)]
+    run_dir, file = tmp_path / "run", tmp_path / "samples_eval_results.json"
+    first = ["run", "humaneval+", "--model", "canonical", "--n", "2", "--out", str(run_dir), "--json", *data]
+    assert invoke(cli, first, catch_exceptions=False).exit_code == 0
+    export = ["export", str(run_dir), "--format", "evalplus-results", "-o", str(file)]
+    assert invoke(cli, export, catch_exceptions=False).exit_code == 0
+    scored = invoke(cli, ["score", str(file), "--json", *data], catch_exceptions=False)
+    assert (json.loads(scored.stdout)["n_samples"], json.loads(scored.stdout)["pass_at_1"]) == (8, 1.0)
+    file.write_text(json.dumps({"eval": {"HumanEval/0": [{"base_status": "pass"}]}}))
+    with pytest.raises(DataError, match=r"HumanEval/0 \[0\]: solution must be a string"):
+        invoke(cli, ["score", str(file), *data], catch_exceptions=False, standalone_mode=False)
+    file.write_text(json.dumps({"eval": {"HumanEval/0": "pass"}}))
+    with pytest.raises(DataError, match="not a list of objects"):
+        invoke(cli, ["score", str(file), *data], catch_exceptions=False, standalone_mode=False)
