@@ -27,7 +27,7 @@ from model.drafter import Drafter
 from model.errors import ContextOverflowError, RequestError
 from model.heads import HeadSet, check_folder, folder_sha256
 from model.kvcache import KVCache
-from model.lanes import Lanes
+from model.lanes import Lanes, default_rows, lanes_for
 from model.packed import pack, supported
 from model.plan import WIDEST, Planner
 from model.request import Decode, GenerateRequest, ModelInfo, Step
@@ -217,40 +217,18 @@ class Engine:
                 singly.append(index)
         if jobs:
             capacity = max(len(job.prompt) + requests[job.index].max_tokens for job in jobs)
-            rows = min(max_batch or self._default_batch(), len(jobs))
-            yield from Batch(self._lanes_of(rows, capacity), jobs, rows).run()
+            rows = min(max_batch or default_rows(self.device), len(jobs))
+            self._lanes = lanes_for(self.runner, rows, capacity, self._lanes)
+            yield from Batch(self._lanes, jobs, rows).run()
         for index in singly:
             prompt, mode = accepted[index]
             for step in self._steps(requests[index], prompt, mode, cancel_of(cancel, index)):
                 yield index, step
 
-    def _default_batch(self) -> int:
-        return 16 if self.device.type == "cpu" else 256
-
-    def _lanes_of(self, rows: int, capacity: int) -> Lanes:
-        """The lanes of the last call when they are large enough: they hold captured graphs."""
-        old = self._lanes
-        if old is not None and old.rows >= rows and old.capacity >= capacity and old.runner is self.runner:
-            return old
-        if old is not None and old.runner is self.runner:
-            rows, capacity = max(rows, old.rows), max(capacity, old.capacity)
-        self._lanes = old = None
-        self._lanes = self._make_lanes(rows, capacity)
-        return self._lanes
-
-    def _make_lanes(self, rows: int, capacity: int) -> Lanes:
-        if self.device.type == "cuda":
-            from model.cuda_lanes import CudaLanes, fitting
-
-            rows = fitting(self.runner, rows, capacity)
-            if CudaLanes.supports(self.runner, capacity):
-                return CudaLanes(self.runner, rows, capacity)
-        return Lanes(self.runner, rows, capacity)
-
     def _accept(self, request: GenerateRequest) -> tuple[list[int], Decode]:
         """Prompt ids and mode of a request. Raises RequestError for one that cannot be served."""
         prompt = self.encode(request)
-        _check(request)
+        request.check()
         if len(prompt) + request.max_tokens > self.context:
             raise ContextOverflowError(
                 f"{len(prompt)} prompt tokens and max_tokens {request.max_tokens} exceed the context of "
@@ -345,21 +323,6 @@ def _common(one: list[int], two: list[int]) -> int:
     """Length of the common start."""
     size = min(len(one), len(two))
     return next((i for i in range(size) if one[i] != two[i]), size)
-
-
-def _check(request: GenerateRequest) -> None:
-    if request.max_tokens < 0:
-        raise RequestError(f"max_tokens is {request.max_tokens}; it must be 0 or more")
-    if request.temperature < 0:
-        raise RequestError(f"temperature is {request.temperature}; it must be 0 or more")
-    if not 0 < request.top_p <= 1:
-        raise RequestError(f"top_p is {request.top_p}; it must be above 0 and at most 1")
-    if any(not stop for stop in request.stop):
-        raise RequestError("a stop string is empty: leave it out")
-    if request.block is not None and request.block < 2:
-        raise RequestError(f"block is {request.block}; a block is 2 tokens or more")
-    if request.threshold is not None and not 0 < request.threshold <= 1:
-        raise RequestError(f"threshold is {request.threshold}; it must be above 0 and at most 1")
 
 
 def _resolve(device: str) -> str:

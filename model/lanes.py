@@ -70,6 +70,7 @@ class Lanes:
 
     def __init__(self, runner: Runner, rows: int, capacity: int) -> None:
         self.runner, self.rows, self.capacity = runner, rows, capacity
+        self.asked = rows  # more than `rows` where memory was short
         device = runner.device
         dtype = torch.float32 if device.type == "cpu" else runner.base.dtype
         self.cache = KVCache(runner.base.config, rows, capacity + 2, dtype, device)
@@ -127,3 +128,29 @@ def check_finite(logprobs: Sequence[float], rows: Sequence[int]) -> None:
             raise NumericsError(
                 "the logits are NaN or infinite: the weights or heads are damaged, pull them again"
             )
+
+
+def default_rows(device: torch.device) -> int:
+    """Rows that use a device well; more cost memory."""
+    return 16 if device.type == "cpu" else 256
+
+
+def lanes_for(runner: Runner, rows: int, capacity: int, old: Lanes | None) -> Lanes:
+    """Lanes of at least this size for a runner: `old` where they do, since they may hold captured graphs.
+
+    Raises ContextOverflowError when a GPU has no room for one row.
+    """
+    if old is not None and old.runner is runner:
+        if old.asked >= rows and old.capacity >= capacity:
+            return old
+        rows, capacity = max(rows, old.asked), max(capacity, old.capacity)
+    del old
+    fit, kind = rows, Lanes
+    if runner.device.type == "cuda":
+        from model.cuda_lanes import CudaLanes, fitting
+
+        fit = fitting(runner, rows, capacity)
+        kind = CudaLanes if CudaLanes.supports(runner, capacity) else Lanes
+    lanes = kind(runner, fit, capacity)
+    lanes.asked = rows
+    return lanes

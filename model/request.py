@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from model.errors import RequestError
+
 Decode = Literal["auto", "ar", "diffusion", "verified"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -50,6 +52,21 @@ class GenerateRequest:
     block: int | None = None
     threshold: float | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises RequestError for a setting that no model could serve."""
+        if self.max_tokens < 0:
+            raise RequestError(f"max_tokens is {self.max_tokens}; it must be 0 or more")
+        if self.temperature < 0:
+            raise RequestError(f"temperature is {self.temperature}; it must be 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise RequestError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+        if any(not stop for stop in self.stop):
+            raise RequestError("a stop string is empty: leave it out")
+        if self.block is not None and self.block < 2:
+            raise RequestError(f"block is {self.block}; a block is 2 tokens or more")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise RequestError(f"threshold is {self.threshold}; it must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)
