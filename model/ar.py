@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -35,9 +36,14 @@ def decode(runner: Runner, cache: KVCache, session: Session) -> Iterator[Step]:
             yield session.step(forwards=0)
             return
         position = cache.length[0]
-        h = runner.run(cache, [runner.clean([last], position)])
+        greedy = runner.greedy_step(cache, last) if session.request.temperature <= 0 else None
+        if greedy is not None:
+            ids, logs = [greedy[0]], [greedy[1]]
+            sure = [math.exp(greedy[1])]
+        else:
+            h = runner.run(cache, [runner.clean([last], position)])
+            ids, logs, sure = choose(runner.logits(h), position + 1, session.request)
         cache.keep(1)
-        ids, logs, sure = choose(runner.logits(h), position + 1, session.request)
         last = ids[0]
         tokens, text = session.commit(ids, logs, sure)
         yield session.step(tokens, text)

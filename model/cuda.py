@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch.nn import functional as F
 
 from model.base import MLP, Base
 from model.heads import HeadSet
-from model.kernels.attention import AttentionSpace, attend
+from model.kernels.attention import SPAN, AttentionSpace, attend
 from model.kernels.fp8_linear import fp8_linear
 from model.kernels.linear import Workspace, linear
 from model.kernels.pointwise import rms_norm, rotate_write
@@ -30,6 +30,9 @@ from model.quantised import Fp8Experts, Fp8Projection
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
+
+if TYPE_CHECKING:
+    from model.fused import ArStep
 
 _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
 _REACH = 512
@@ -206,12 +209,12 @@ class CudaRunner(Runner):
     ) -> None:
         super().__init__(base, heads, head_of)
         config = base.config
-        self._slots = min(config.context, _CACHE) + WIDEST
+        self._slots = min(config.context, _CACHE, _room(base)) + WIDEST
         self.kv = KVCache(config, 1, self._slots, base.dtype, self.device)
         self.device_length = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.space = Workspace(self.device)
         slots = self.kv.keys.shape[3]
-        self.attention = AttentionSpace(self.device, 512, config.heads, config.head_dim, slots)
+        self.attention = AttentionSpace(self.device, WIDEST, config.heads, config.head_dim, slots)
         positions = torch.arange(slots, device=self.device)[None]
         cos, sin = rotation(base.inverse_frequency, base.rope_scale, positions, base.dtype)
         self.turn = cos[0, :, 0].contiguous(), sin[0, :, 0].contiguous()
@@ -226,6 +229,7 @@ class CudaRunner(Runner):
             for layer in base.layers
         ]
         self._graphs: dict[tuple[object, ...], _Graph] = {}
+        self._greedy: dict[tuple[object, ...], ArStep] = {}
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
         """The one cache that the graphs know, emptied."""
@@ -307,6 +311,22 @@ class CudaRunner(Runner):
         return self._graphs[key]
 
     @torch.inference_mode()
+    def greedy_step(self, cache: KVCache, token: int) -> tuple[int, float] | None:
+        from model.fused import ArStep
+
+        if cache is not self.kv:
+            return None
+        length = cache.length[0]
+        reach = min(-(-(length + 1) // _REACH) * _REACH, self.kv.keys.shape[3])
+        key = reach, self.head_of.get(Role.CLEAN)
+        if key not in self._greedy:
+            self.device_length.fill_(length)  # the capture's warm-up writes behind the committed tokens
+            self._greedy[key] = ArStep(self, reach)
+        step = self._greedy[key]
+        step.start(token, length)
+        return step.step()
+
+    @torch.inference_mode()
     def prefill(self, cache: KVCache, ids: Sequence[int]) -> None:
         if cache is not self.kv:
             super().prefill(cache, ids)
@@ -319,6 +339,17 @@ class CudaRunner(Runner):
     @torch.inference_mode()
     def logits(self, h_TD: torch.Tensor) -> torch.Tensor:
         return linear(h_TD.contiguous(), self.base.head_weight(), self.space)
+
+
+def _room(base: Base) -> int:
+    """Slots for half of what is free: a card that just holds the weights can still decode."""
+    if base.device.type != "cuda":
+        return _CACHE
+    config = base.config
+    cached = 2 * config.layers * config.kv_heads * config.head_dim * base.dtype.itemsize
+    partial_results = 4 * WIDEST * config.heads * config.head_dim // SPAN
+    free, _ = torch.cuda.mem_get_info(base.device)
+    return int(free // 2 // (cached + partial_results))
 
 
 def _padded(width: int) -> int:

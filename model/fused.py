@@ -8,6 +8,7 @@ are padded with -1, which nothing equals.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -15,9 +16,11 @@ from torch.nn import functional as F
 
 from model.cuda import CudaRunner
 from model.drafter import _norm
+from model.errors import NumericsError
 from model.kernels.linear import linear
 from model.kernels.sequence import draft_in_sequence
 from model.roles import Role
+from model.sampling import NOT_FINITE, logprob
 
 
 def capture(device: torch.device, body: Callable[[], None]) -> Callable[[], None]:
@@ -40,6 +43,8 @@ class ArStep:
         self._runner, self._reach = runner, reach
         device = runner.device
         self.token = torch.zeros(1, dtype=torch.int64, device=device)
+        # What comes back in one copy: the token, its log probability, the largest logit (NaN shows there).
+        self._out = torch.zeros(3, dtype=torch.float64, device=device)
         self._fields = torch.zeros(4, 1, dtype=torch.int32, device=device)
         length = runner.device_length.clone()
         with torch.inference_mode():
@@ -55,16 +60,24 @@ class ArStep:
         states = runner.forward(x, self._fields, route, self._reach)
         logits = linear(states, runner.base.head_weight(), runner.space)
         self.token.copy_(logits.argmax(-1))
+        self._out[:1].copy_(self.token)
+        self._out[1:2].copy_(logprob(logits, self.token))
+        self._out[2:].copy_(logits.amax(-1))
         runner.device_length.add_(1)
 
     def start(self, token: int, length: int) -> None:
         self.token.fill_(token)
         self._runner.device_length.fill_(length)
 
-    def step(self) -> int:
-        """The next token. The cache on the device is one longer; the caller's `length` is not."""
+    def step(self) -> tuple[int, float]:
+        """The next token and its log probability. The cache on the device is one longer; the caller's
+        `length` is not. Raises NumericsError for NaN logits.
+        """
         self._replay()
-        return int(self.token.item())
+        token, log, top = self._out.tolist()
+        if not math.isfinite(top):
+            raise NumericsError(NOT_FINITE)
+        return int(token), log
 
 
 class VerifiedStep:

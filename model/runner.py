@@ -162,6 +162,12 @@ class Runner:
             base(x, tokens.position, cache.attention(tokens), route)
             cache.keep(len(part))
 
+    def greedy_step(self, cache: KVCache, token: int) -> tuple[int, float] | None:
+        """One whole greedy step where this runner has it as one launch: the token after `token`, which is
+        not in the cache yet, and its log probability; the caller keeps 1. None: use `run`.
+        """
+        return None
+
     @torch.inference_mode()
     def logits(self, h_TD: torch.Tensor) -> torch.Tensor:
         """[T, V] in the compute dtype."""

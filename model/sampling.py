@@ -14,6 +14,8 @@ import torch
 
 from model.errors import NumericsError
 
+NOT_FINITE = "the logits are NaN or infinite: the weights or heads are damaged, pull them again"
+
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64
 _MIX1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX2 = -7723592293110705685  # 0x94D049BB133111EB
@@ -46,9 +48,7 @@ def check(logits: torch.Tensor) -> None:
     """Raises NumericsError for NaN, or when nothing is finite."""
     top = logits.amax(-1)
     if not bool(torch.isfinite(top).all()):
-        raise NumericsError(
-            "the logits are NaN or infinite: the weights or heads are damaged, pull them again"
-        )
+        raise NumericsError(NOT_FINITE)
 
 
 def _scalar(value: float, like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from model.ar import choose
 from model.base import Base
 from model.batch import Batch, Job
 from model.cuda import CudaRunner
@@ -117,12 +118,16 @@ def check_steps(folder: Path) -> None:
 
     step = ArStep(fast, 512)
     step.start(ids[-1], 19)
-    tokens, last = [step.step() for _ in range(6)], ids[-1]
-    for token in tokens:
+    tokens, last = [step.step() for _ in range(4)], ids[-1]
+    device_cache.truncate(19)
+    for token, log in tokens:
+        assert fast.greedy_step(device_cache, last) == (token, log)
+        device_cache.keep(1)
         h = slow.run(cache, [slow.clean([last], cache.length[0])])
         cache.keep(1)
-        last = int(slow.logits(h).argmax(-1)[0])
+        (last,), (expected,), _ = choose(slow.logits(h), cache.length[0], GenerateRequest(prompt="x"))
         assert token == last
+        assert abs(log - expected) < 1e-3
 
     cache.truncate(19)
     fused, drafter = VerifiedStep(fast, 4, (0, 2), MASK_ID, 512), Drafter(slow, MASK_ID)
