@@ -21,8 +21,8 @@ def test_verified_equals_ar_on_real_prompts():
     if not store.is_pulled(NAME):
         pytest.skip(f"{NAME} is not pulled")
     engine = load(NAME, device="cpu")
-    for prompt in PROMPTS[:2]:
-        request = GenerateRequest(messages=(Message("user", prompt),), max_tokens=32)
+    for prompt in PROMPTS:
+        request = GenerateRequest(messages=(Message("user", prompt),), max_tokens=24)
         plain = complete(engine, dataclasses.replace(request, decode="ar"))
         for rate in (None, 0.8):
             oracle = rate and OracleDrafter(plain.token_ids, plain.prompt_tokens, rate)
