@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,12 +12,26 @@ from model.base import Base
 from model.bench import BenchOptions, Row, summary
 from model.load import check_fp8, default_name
 
+if TYPE_CHECKING:
+    from model.cuda import CudaRunner
+
 TITLE = "one forward (an FP8 base stays FP8 on a GPU that has it) of 1 to 128 tokens against its floor"
 CACHED = 256
 
 
+def decoding_pass(runner: CudaRunner, tokens: int, cached: int) -> Callable[[], torch.Tensor]:
+    """A CLEAN pass over random tokens through the kernels that decoding uses, with all logits."""
+    base = runner.base
+    ids = torch.randint(base.config.vocab, (tokens,), generator=torch.Generator().manual_seed(0))
+    x_TD = base.embed(ids.to(base.device))
+    fields = torch.zeros(4, tokens, dtype=torch.int32, device=base.device)
+    fields[1] = torch.arange(cached, cached + tokens)
+    runner.device_length.fill_(cached)
+    return lambda: runner.logits(runner.forward(x_TD, fields, [], cached + tokens))
+
+
 def rows(options: BenchOptions) -> Iterator[Row]:
-    """On a GPU a forward is one CUDA graph."""
+    """On a GPU a forward is one CUDA graph, over the decoder's kernels where they cover the base."""
     name = default_name(options.device) if options.model == "default" else options.model
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
     device = torch.device(kind)
@@ -29,10 +44,17 @@ def rows(options: BenchOptions) -> Iterator[Row]:
         used = torch.cuda.memory_allocated(device)
         yield Row("memory of the weights", used / 1e9, "GB", on_disk / 1e9, used / on_disk, None, "the files")
     speed = floor.bandwidth(device, 1 << 24 if options.quick else None)
+    runner = None
+    if device.type == "cuda":
+        from model import cuda
+
+        runner = cuda.CudaRunner(base) if cuda.supported(base) else None
     with torch.inference_mode():
         for tokens in (1, 8, 32) if options.quick else (1, 8, 32, 128):
             width = floor.width(base, tokens, CACHED)
-            run = floor.captured(width.run, device)
+            run = floor.captured(
+                width.run if runner is None else decoding_pass(runner, tokens, CACHED), device
+            )
             value, spread = summary(floor.times_ms(run, device, options.repeats))
             least = width.bytes_read / speed * 1e3
             note = f"{width.bytes_read / 1e9:.2f} GB at {speed / 1e12:.3f} TB/s"

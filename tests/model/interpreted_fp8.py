@@ -14,6 +14,7 @@ from triton.runtime import interpreter
 
 from model import fp8
 from model.base import Base
+from model.bench_rows.forward import decoding_pass
 from model.cuda import CudaRunner
 from model.experts import Experts
 from model.headconfig import HeadsConfig
@@ -126,6 +127,17 @@ def check_passes(folder: Path) -> None:
         error = float((found[1] - found[0]).norm() / found[0].norm())
         # A sum's last bit may put a value on the other side of an FP8 step.
         assert error < 5e-3, error
+    check_bench(CudaRunner(base))
+
+
+def check_bench(runner: CudaRunner) -> None:
+    """The pass that is timed is the pass that decodes."""
+    timed = decoding_pass(runner, 3, 4)()
+    ids = torch.randint(runner.base.config.vocab, (3,), generator=torch.Generator().manual_seed(0))
+    cache = runner.cache(64)
+    cache.length = [4]
+    due = runner.logits(runner.run(cache, [runner.clean(ids.tolist(), 4)]))
+    assert torch.equal(timed, due)
 
 
 torch.manual_seed(0)
