@@ -103,7 +103,13 @@ def _attend(
 
 
 @triton.jit
-def _combine(part_o, part_m, part_l, out, T, spans, G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr):
+def _combine(
+    part_o, part_m, part_l, out, T, spans,
+    G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr, PDL: tl.constexpr = False,
+):  # fmt: skip
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
     row, g = tl.program_id(0), tl.program_id(1)
     d = tl.arange(0, K)
     total = T * REP
@@ -158,4 +164,7 @@ def attend(
         T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN,
         PDL=q_THK.is_cuda, num_warps=4, num_stages=2, **pdl(q_THK),
     )  # fmt: skip
-    _combine[(T * repeat, G)](space.o, space.m, space.l, out_THK, T, spans, G=G, REP=repeat, K=K, num_warps=1)
+    _combine[(T * repeat, G)](
+        space.o, space.m, space.l, out_THK, T, spans,
+        G=G, REP=repeat, K=K, PDL=q_THK.is_cuda, num_warps=1, **pdl(q_THK),
+    )  # fmt: skip

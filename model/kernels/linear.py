@@ -29,6 +29,8 @@ from model.kernels.launch import pdl
 TILE = 64
 """Weight rows of a program: the least that Hopper's wgmma takes."""
 STEP = 64
+INNER_FROM, INNER_K = 48, 2048
+"""From this many tokens on there are programs enough without splitting K, unless K is longer than that."""
 
 
 @triton.jit
@@ -66,6 +68,7 @@ def _linear(
     BT: tl.constexpr,
     BK: tl.constexpr,
     SPLIT: tl.constexpr,
+    INNER: tl.constexpr,
     BIAS: tl.constexpr,
     RESIDUAL: tl.constexpr,
     GATED: tl.constexpr,
@@ -73,7 +76,8 @@ def _linear(
     PDL: tl.constexpr,
 ):
     """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. LAST: the program that arrives last at a
-    tile sums its partial results; else `_reduce` does.
+    tile sums its partial results; else `_reduce` does. INNER: one program goes through all slices of K and
+    sums them itself, in the order and with the roundings of the others.
     """
     tile_n, tile_t, slice_k = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tile_n * BN + tl.arange(0, BN)
@@ -92,21 +96,40 @@ def _linear(
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    for at in range(slice_k * (K // SPLIT), (slice_k + 1) * (K // SPLIT), BK):
-        x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
-        rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
-        acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
-        if GATED:
-            w_NK = tl.load(w + rows + N.to(tl.int64) * K, mask=in_n[:, None], other=0.0)
-            up = tl.dot(w_NK, x_KT, up)
+    SLICE: tl.constexpr = K // SPLIT
+    if INNER:
+        total = tl.zeros((BN, BT), dtype=tl.float32)
+        total_up = tl.zeros((BN, BT), dtype=tl.float32)
+        for at in range(0, K, BK):
+            x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
+            rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
+            acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
+            # A select, not a branch: the loads of the next steps stay in flight.
+            ends = (at + BK) % SLICE == 0
+            total = tl.where(ends, total + acc, total)
+            acc = tl.where(ends, 0.0, acc)
+            if GATED:
+                w_NK = tl.load(w + rows + N.to(tl.int64) * K, mask=in_n[:, None], other=0.0)
+                up = tl.dot(w_NK, x_KT, up)
+                total_up = tl.where(ends, total_up + up, total_up)
+                up = tl.where(ends, 0.0, up)
+        acc, up = total, total_up
+    else:
+        for at in range(slice_k * SLICE, (slice_k + 1) * SLICE, BK):
+            x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
+            rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
+            acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
+            if GATED:
+                w_NK = tl.load(w + rows + N.to(tl.int64) * K, mask=in_n[:, None], other=0.0)
+                up = tl.dot(w_NK, x_KT, up)
     where = t[None, :] * N + n[:, None]
     inside = in_n[:, None] & in_t[None, :]
     size = T * N
-    if SPLIT > 1:
+    if SPLIT > 1 and not INNER:
         tl.store(partial + slice_k * size + where, acc, mask=inside)
         if GATED:
             tl.store(partial + (SPLIT + slice_k) * size + where, up, mask=inside)
-    if SPLIT == 1:
+    if SPLIT == 1 or INNER:
         if BIAS:
             acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
         tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
@@ -203,18 +226,21 @@ def linear(
     programs = triton.cdiv(N, tile)
     split = 1 if N > 32768 else split_of(K, programs, step)
     last = T <= 16
+    inner = INNER_FROM <= T and split > 1 and K <= INNER_K
+    if inner:
+        columns = min(columns, 64 if gated else 32)
     starts = [first for first, _ in also] + [T] * (2 - len(also))
     matrices = [weight, *(other for _, other in also), *[weight] * (2 - len(also))]
     runs = (starts[0], starts[1] - starts[0], T - starts[1])
     tiles = sum(triton.cdiv(run, columns) for run in runs)
     flags = {"BIAS": bias is not None, "RESIDUAL": residual is not None, "GATED": gated, "PDL": x_TK.is_cuda}
-    _linear[programs, tiles, split](
+    _linear[programs, tiles, 1 if inner else split](
         x_TK, *matrices, bias, residual if residual is not None else y, y, space.partial, space.arrived,
         *starts, T, N, K,
-        BN=tile, BT=columns, BK=step, SPLIT=split, LAST=last, **flags,
+        BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, **flags,
         num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip
-    if split > 1 and not last:
+    if split > 1 and not last and not inner:
         _reduce[(triton.cdiv(T * N, 512),)](
             space.partial, bias, residual if residual is not None else y, y, T, N,
             SPLIT=split, BLOCK=512, **flags, num_warps=4, **pdl(x_TK),
