@@ -8,8 +8,9 @@ then masks. Each pass predicts every masked position at once; the commit rule de
 
 and always at least one. When tokens enter the cache is another choice:
 
-    prefix      from left to right: the run of certain tokens at the window's beginning becomes CLEAN at once,
-                and the next pass hangs a fresh block of masks behind it
+    prefix      from left to right: the sequential head goes through the block (model.drafter), the run of
+                certain tokens at its beginning becomes CLEAN at once, and the next pass hangs a fresh block
+                of masks behind it
     block       anywhere in the window; visible tokens stay DRAFT, and may be rewritten by the edit pass, a
                 bounded number of times, until their block is full and `delay` more passes have gone by. A
                 structural prior orders Python (model.order).
@@ -29,7 +30,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from model.draftvocab import DraftVocab
+from model.drafter import Drafter
 from model.errors import RequestError
 from model.kvcache import KVCache
 from model.order import Reader, priors
@@ -124,7 +125,7 @@ def decode(
     pending = [(session.ids or session.prompt)[-1]]
     window = Window()
     reader = Reader()
-    vocab = runner.draft_vocab(limit)
+    vocab, drafter = runner.draft_vocab(limit), Drafter(runner, limit)
     if rules.order and rules.commit == "block":
         reader.read(tokenizer.decode([*session.prompt, *session.ids]), final=True)
     while not session.done:
@@ -135,9 +136,14 @@ def decode(
             canvas = len(session.ids) + rules.block
         room = min(session.left, max(1, canvas - len(session.ids)))
         window.open_to(min(rules.block * rules.flight, room))
-        logits = _predict(runner, cache, pending, window, vocab)
+        states = _predict(runner, cache, pending, window)
         at = len(session.prompt) + len(session.ids)
-        revised, shown = _fill(logits, vocab.ids, window, session, tokenizer, rules, reader, at)
+        revised: tuple[Token, ...] = ()
+        if rules.commit == "prefix":
+            shown = _begin(drafter, states, pending, window, session, rules, at)
+        else:
+            logits = vocab.logits(states)
+            revised, shown = _fill(logits, vocab.ids, window, session, tokenizer, rules, reader, at)
         tokens, text = _commit(window, session, tokenizer, rules)
         if tokens:
             shown = tuple(token for token in shown if token.position > tokens[-1].position)
@@ -146,10 +152,8 @@ def decode(
         yield session.step(tokens, text, revised=revised, draft=shown, masked=window.masked, head="diffusion")
 
 
-def _predict(
-    runner: Runner, cache: KVCache, pending: list[int], window: Window, vocab: DraftVocab
-) -> torch.Tensor:
-    """Logits [window, V']: newly committed tokens go in as CLEAN, the window hangs at the last of them.
+def _predict(runner: Runner, cache: KVCache, pending: list[int], window: Window) -> torch.Tensor:
+    """States [window, D]: newly committed tokens go in as CLEAN, the window hangs at the last of them.
 
     On return the cache holds all committed tokens but the last, and `pending` only that one.
     """
@@ -162,9 +166,26 @@ def _predict(
     states = runner.run(cache, parts)
     cache.keep(len(clean))
     del pending[:-1]
-    logits = vocab.logits(states[len(clean) :])
-    check(logits)
-    return logits
+    return states[len(clean) :]
+
+
+def _begin(
+    drafter: Drafter,
+    states: torch.Tensor,
+    pending: list[int],
+    window: Window,
+    session: Session,
+    rules: Rules,
+    at: int,
+) -> tuple[Token, ...]:
+    """Draft the window in sequence and write the certain beginning into it."""
+    guess, logs, log_BC = drafter.draft(states, pending, at, session.request)
+    check(log_BC)
+    sure = [math.exp(value) for value in logs]
+    chosen = _beginning(log_BC, sure, rules)
+    for i in chosen:
+        window.slots[i] = Slot(guess[i], sure[i], logs[i])
+    return tuple(session.token(len(session.ids) + i, guess[i], sure[i]) for i in chosen)
 
 
 def _fill(
@@ -182,6 +203,7 @@ def _fill(
 
     State i of the pass predicts slot i: the token shift of the base is kept.
     """
+    check(logits)
     request = session.request
     log = logits.log_softmax(-1)
     if request.temperature > 0:
@@ -223,8 +245,6 @@ def _chosen(
     """Which masked positions become visible, in order of position; at least one if any is masked."""
     if not masked:
         return []
-    if rules.commit == "prefix":
-        return _beginning(log, sure, rules)
     score = list(sure)
     waits = [False] * len(slots)
     if rules.order:

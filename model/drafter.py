@@ -45,6 +45,15 @@ class Drafter:
         h_BD: the block's states, state i predicts position i + 1. position: absolute position of the first
         drafted token. As many tokens come back as states from the last known one on.
         """
+        return self.draft(h_BD, known, position, request)[0]
+
+    @torch.inference_mode()
+    def draft(
+        self, h_BD: torch.Tensor, known: Sequence[int], position: int, request: GenerateRequest
+    ) -> tuple[list[int], list[float], torch.Tensor]:
+        """`propose`, with the log probability of each token among its candidates, and those of all
+        candidates [count, C].
+        """
         first = len(known) - 1
         ids_BC, scores_BC = self._top(h_BD[first:])
         count = ids_BC.shape[0]
@@ -54,8 +63,12 @@ class Drafter:
             noise = gumbel(request.seed, positions, ids_BC)
         if self._sequential is None:
             picked = self._pick(scores_BC, request, noise)
-            return [int(token) for token in ids_BC.gather(-1, picked[:, None])[:, 0].tolist()]
-        return self._in_sequence(h_BD, known, ids_BC, scores_BC, request, noise)
+        else:
+            picked, scores_BC = self._in_sequence(h_BD, known, ids_BC, scores_BC, request, noise)
+        log_BC = scores_BC.log_softmax(-1)
+        tokens: list[int] = ids_BC.gather(-1, picked[:, None])[:, 0].tolist()
+        logs: list[float] = log_BC.gather(-1, picked[:, None])[:, 0].tolist()
+        return tokens, logs, log_BC
 
     def _top(self, h_TD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Candidate ids and logits [T, C], best first."""
@@ -79,12 +92,15 @@ class Drafter:
         scores_BC: torch.Tensor,
         request: GenerateRequest,
         noise: torch.Tensor | None,
-    ) -> list[int]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The candidate picked at each position [count], and all candidates' scores [count, C]."""
         states_BW = F.linear(_norm(h_BD), self._from_state)
         rows_BCD = self._weight[ids_BC]
         first = len(known) - 1
         r = states_BW.new_zeros(states_BW.shape[1])
         drafted: list[int] = []
+        picked: list[int] = []
+        scored: list[torch.Tensor] = []
         for i in range(h_BD.shape[0]):
             token = known[i] if i <= first else drafted[-1]
             seen = F.linear(_norm(self._runner.base.embedding[token]), self._from_token)
@@ -94,8 +110,10 @@ class Drafter:
             j = i - first
             refined = scores_BC[j] + (rows_BCD[j] @ F.linear(r, self._out)).float()
             row = noise[j : j + 1] if noise is not None else None
-            drafted.append(int(ids_BC[j, int(self._pick(refined[None], request, row))]))
-        return drafted
+            picked.append(int(self._pick(refined[None], request, row)))
+            scored.append(refined)
+            drafted.append(int(ids_BC[j, picked[-1]]))
+        return torch.tensor(picked, device=h_BD.device), torch.stack(scored)
 
 
 def _norm(x: torch.Tensor) -> torch.Tensor:
