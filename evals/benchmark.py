@@ -143,6 +143,10 @@ class Benchmark(ABC):
         """Why it cannot run here without more help (data to fetch), in one line; '' when it can."""
         return ""
 
+    def notice(self) -> str:
+        """What whoever reads its scores has to know of the data, in one line; mostly ''."""
+        return ""
+
     def cost(self, task: Task) -> float:
         """Seconds that judging it takes, where known: the longest go first when all samples are at hand."""
         return 0.0

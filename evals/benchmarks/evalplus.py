@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evals.benchmark import Benchmark, Scored, Task
-from evals.datasets import Dataset, content_hash, find, read
+from evals.datasets import Dataset, content_hash, find, other_version, read
 from evals.differential import OutputTask, judge_outputs
 from evals.errors import DataError
 from evals.expected import ExpectedStore
@@ -69,9 +69,16 @@ class EvalPlusBenchmark(Benchmark):
             )
 
     @cached_property
+    def _digest(self) -> str:
+        return content_hash(self.path)
+
+    @cached_property
     def version(self) -> str:
         """The content of the data file decides it."""
-        return f"{self.name}-{content_hash(self.path)[:16]}"
+        return f"{self.name}-{self._digest[:16]}"
+
+    def notice(self) -> str:
+        return other_version(self.dataset, self.path, self._digest)
 
     def messages(self, task: Task) -> tuple[Message, ...]:
         return evalplus_messages(task.prompt)

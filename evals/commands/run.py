@@ -100,6 +100,8 @@ def run(
             for folder, s in expand(base, sweep).items()
         ]
     benchmarks = {name: open_benchmark(name, data) for name in names}
+    for notice in filter(None, (benchmark.notice() for benchmark in benchmarks.values())):
+        click.echo(f"warning: {notice}", err=True)
     root = out or default_out(names, options["model"])
     results = []
     models: Models = {}

@@ -56,7 +56,7 @@ def score(
     else:
         benchmark = open_benchmark(name or guess_benchmark(file, data), data)
         samples, warnings, info = read_samples(file, benchmark, partial=partial)
-        for warning in warnings:
+        for warning in filter(None, (benchmark.notice(), *warnings)):
             click.echo(f"warning: {warning}", err=True)
         out = out or file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}-scored")
         order = {task_id: i for i, task_id in enumerate(benchmark.tasks)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evals.benchmark import open_benchmark, select
-from evals.datasets import content_hash
+from evals.datasets import content_hash, other_version
 from evals.errors import DataError, UsageError
 from evals.settings import Settings
 from tests.evals.conftest import ROWS
@@ -92,3 +92,11 @@ def test_select() -> None:
 def test_an_unknown_benchmark_gets_a_hint() -> None:
     with pytest.raises(UsageError, match="did you mean 'humaneval'"):
         open_benchmark("humanevl")
+
+
+def test_another_version_is_named(plus_data: Path) -> None:
+    assert f"{plus_data}: not HumanEvalPlus v0.1.10" in open_benchmark("humaneval+", plus_data).notice()
+    known = "42526ec0e7d5f3ee" + "0" * 48
+    assert other_version("humaneval", plus_data, known) == ""
+    assert "MbppPlus v0.2.0" in other_version("mbpp", plus_data, known)
+    assert open_benchmark("humaneval").notice() == ""
