@@ -62,7 +62,7 @@ def finetune_command(rounds: int, as_json: bool, **flags: Any) -> int:
 
     \b
     Exit codes: 0 promoted (or --dry-run), 1 the old heads stay, 2 usage or nothing to learn
-    from, 4 training failed, 5 sandbox failure, 130 interrupted.
+    from, 4 model or training failure, 5 sandbox failure, 130 interrupted.
     """
     from rich.console import Console
 
@@ -149,15 +149,15 @@ def show(report: dict[str, Any], console: Console) -> None:
         table.add_row(key.replace("_", " "), *(str(found[side][key]) for side in ("old", "new")))
     console.print(table)
     console.print(
-        f"pass@1 {_interval([100 * v for v in found['pass_difference']])} points, {len(found['won'])} won, "
+        f"pass@1 {_interval(found['pass_difference'], 100)} points, {len(found['won'])} won, "
         f"{len(found['lost'])} lost (p = {found['p_mcnemar']}); steps on {found['both_solved']} tasks "
-        f"that both solve {_interval([100 * v for v in found['steps_change']])} %"
+        f"that both solve {_interval(found['steps_change'], 100)} %"
     )
     console.print(f"drift: {json.dumps(report['drift'])}")
     what = "promoted" if report["promoted"] else "not promoted, the old heads stay"
     console.print(f"version {report['version']}: {what}: {report['why']}")
 
 
-def _interval(values: list[float]) -> str:
-    value, low, high = values
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+def _interval(values: list[float | None], scale: float = 1.0) -> str:
+    value, low, high = ("unknown" if v is None else f"{scale * v:.3f}" for v in values)
+    return f"{value} [{low}, {high}]"

@@ -37,8 +37,9 @@ class Estimate:
         low, high = np.quantile(means, [0.025, 0.975])
         return cls(float(array.mean()), float(low), float(high))
 
-    def as_list(self) -> list[float]:
-        return [round(self.value, 4), round(self.low, 4), round(self.high, 4)]
+    def as_list(self) -> list[float | None]:
+        """[value, low, high], None for what is not known: JSON has no nan."""
+        return [None if math.isnan(x) else round(x, 4) for x in (self.value, self.low, self.high)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,10 @@ class Finetune:
                 together=sampled,
                 progress=lambda done, total: self.say(stage, done, total),
             )
+        except ModelError as error:
+            failed = FinetuneError(f"{stage}: {error}")
+            failed.exit_code = 4
+            raise failed from error
         finally:
             model.drop()
 
@@ -302,7 +306,8 @@ def _first(tasks: list[DoctestTask], limit: int) -> list[DoctestTask]:
 
 def _summary(number: int, comparison: evaluation.Comparison, promoted: bool) -> str:
     old, new = comparison.old, comparison.new
+    steps = f"steps {100 * comparison.steps.value:+.1f} %, " if comparison.both else ""
     return (
-        f"round {number}: pass@1 {old['pass@1'][0]:.3f} -> {new['pass@1'][0]:.3f}, steps "
-        f"{100 * comparison.steps.value:+.1f} %, {'promoted' if promoted else 'not promoted'}"
+        f"round {number}: pass@1 {old['pass@1'][0]:.3f} -> {new['pass@1'][0]:.3f}, {steps}"
+        f"{'promoted' if promoted else 'not promoted'}"
     )

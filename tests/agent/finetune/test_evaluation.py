@@ -87,3 +87,4 @@ def test_figures() -> None:
         "tokens_per_s": 800.0,
     }
     assert math.isnan(Estimate.of([]).value)
+    assert Estimate.of([]).as_list() == [None, None, None], "JSON has no nan"
