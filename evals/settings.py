@@ -13,6 +13,7 @@ from model.request import Decode
 # What `--sweep` may vary, with the type of its values.
 SWEEPABLE: dict[str, type] = {
     "threshold": float,
+    "rule": str,
     "block": int,
     "temperature": float,
     "top_p": float,
@@ -21,11 +22,14 @@ SWEEPABLE: dict[str, type] = {
     "heads": str,
     "model": str,
 }
+RULES = ("threshold", "entropy")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """temperature 0 is greedy (then n is 1). tasks: `0-9,32` or ids. heads: a folder of heads, or ''."""
+    """temperature 0 is greedy (then n is 1). tasks: `0-9,32` or ids. heads: a folder of heads, or ''.
+    rule: how `diffusion` decides what to commit, '' for its own choice.
+    """
 
     benchmark: str
     model: str
@@ -41,6 +45,7 @@ class Settings:
     limit: int | None = None
     tasks: str = ""
     device: str = ""
+    rule: str = ""
 
     def __post_init__(self) -> None:
         """Raises UsageError."""
@@ -58,6 +63,11 @@ class Settings:
             raise UsageError(f"--decode must be one of {', '.join(get_args(Decode))}, not {self.decode!r}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UsageError(f"--threshold must be above 0 and at most 1, not {self.threshold:g}")
+
+        if self.rule not in ("", *RULES):
+            raise UsageError(f"--rule must be one of {', '.join(RULES)}, not {self.rule!r}")
+        if self.rule and self.decode != "diffusion":
+            raise UsageError(f"--rule is for --decode diffusion, not {self.decode}")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -175,6 +175,7 @@ class FromModel:
             decode=settings.decode,
             block=settings.block,
             threshold=settings.threshold,
+            extra={"rule": settings.rule} if settings.rule else {},
         )
 
 

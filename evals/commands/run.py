@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--decode", default="ar", show_default=True, help="ar, diffusion, verified or auto.")
 @click.option("--block", type=int, help="Block size (diffusion and verified).")
 @click.option("--threshold", type=float, help="Confidence at which a draft token is committed.")
+@click.option("--rule", default="", help="What diffusion commits by: threshold (its default) or entropy.")
 @click.option("--n", default=1, show_default=True, help="Samples a task.")
 @click.option("--temperature", default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", default=0.95, show_default=True, help="Nucleus, when sampling.")

@@ -19,6 +19,7 @@ from evals.run import evaluate
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder
 from evals.settings import Settings
 from evals.source import FromModel, open_source
+from model.diffusion import Rules
 from model.errors import ContextOverflowError
 from model.request import GenerateRequest, Generation, ModelInfo, Step, Token
 
@@ -131,6 +132,13 @@ def test_when_answers_are_batched(
 ) -> None:
     assert source(Together(device), Settings(benchmark, "together", decode), batch).batched is expected
     assert not can_batch(object(), None)  # type: ignore[arg-type]  # a model without generate_many
+
+
+def test_the_rule_reaches_the_decoder() -> None:
+    settings = Settings("humaneval", "m", "diffusion", rule="entropy", block=16, threshold=0.3)
+    asked = source(Together(), settings)._request(open_benchmark("humaneval").tasks["HumanEval/0"], 0)
+    rules = Rules.of(asked)
+    assert (rules.rule, rules.block, rules.threshold) == ("entropy", 16, 0.3)
 
 
 def test_the_engine_gives_the_same_samples_in_a_batch(tmp_path: Path) -> None:

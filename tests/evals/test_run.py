@@ -200,6 +200,8 @@ def test_settings_that_cannot_work() -> None:
         ({"limit": 0}, "--limit"),
         ({"decode": "fast"}, "--decode"),
         ({"threshold": 0.0}, "--threshold"),
+        ({"rule": "luck", "decode": "diffusion"}, "--rule must be"),
+        ({"rule": "entropy"}, "--rule is for"),
     ]:
         with pytest.raises(UsageError, match=message):
             Settings(benchmark="humaneval", model="m", **bad)  # type: ignore[arg-type]  # one bad value each
