@@ -140,7 +140,20 @@ class Finetune:
             number = last + 1
         folder = self.home / f"round-{number:03d}"
         folder.mkdir(exist_ok=True)
+        self._same_heads(folder)
         return number, folder
+
+    def _same_heads(self, folder: Path) -> None:
+        """A round is of one version of the heads, from its first attempt to its comparison."""
+        begun, now = folder / "begun.json", self.heads.current
+        if not begun.exists():
+            write_whole(begun, json.dumps({"version": now}).encode())
+        before = json.loads(begun.read_text("utf-8"))["version"]
+        if before != now:
+            raise FinetuneError(
+                f"{folder} was begun with version {before} of the heads, {now} is in use: "
+                f"'agent heads use {before}' to go on with it, or delete it"
+            )
 
     def _old_heads(self) -> Path | None:
         try:

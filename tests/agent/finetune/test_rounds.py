@@ -123,9 +123,18 @@ def test_a_dry_run_shows_all_but_training_and_is_gone_on_with(tasks: Path, model
     assert report["dry_run"]
     assert len(report["selection"]["kept"]) == 2
     home = session.data_folder() / "finetune" / "tiny"
-    assert {p.name for p in (home / "round-001").iterdir()} == {"rollouts", "selection.json"}
+    assert {p.name for p in (home / "round-001").iterdir()} == {
+        "begun.json", "rollouts", "selection.json",
+    }  # fmt: skip
     assert not (home / "kept").exists()
     models["loads"].clear()
+    (made := home.parent / "made").mkdir()
+    (made / "heads.json").write_text("{}")
+    store = HeadStore("tiny")
+    store.use(store.add(made, {}))
+    with pytest.raises(FinetuneError, match="begun with version 0 of the heads, 1 is in use"):
+        Finetune(settings(tasks)).round()
+    store.rollback()
     report = Finetune(settings(tasks)).round()
     assert report["round"] == 1
     assert models["loads"] == ["none", str(home / "round-001" / "train" / "heads")], "no rollout again"
