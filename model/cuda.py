@@ -32,10 +32,12 @@ from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
 
 if TYPE_CHECKING:
-    from model.fused import ArStep
+    from model.fused import ArStep, Verified, VerifiedStep
 
 _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
 _REACH = 512
+SHAPE = 15, (0, 1, 2, 3, 5, 8, 15)
+"""Masks of a block, and the points with a block behind them, of fused verified steps: width 128."""
 _CACHE = 32_768
 
 
@@ -230,6 +232,7 @@ class CudaRunner(Runner):
         ]
         self._graphs: dict[tuple[object, ...], _Graph] = {}
         self._greedy: dict[tuple[object, ...], ArStep] = {}
+        self._verified: dict[tuple[object, ...], VerifiedStep] = {}
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
         """The one cache that the graphs know, emptied."""
@@ -325,6 +328,28 @@ class CudaRunner(Runner):
         step = self._greedy[key]
         step.start(token, length)
         return step.step()
+
+    @torch.inference_mode()
+    def verified_steps(
+        self, cache: KVCache, token: int, tokens: int, limit: int
+    ) -> Callable[[], Verified] | None:
+        from model.fused import VerifiedStep
+
+        heads = self.heads
+        if cache is not self.kv or heads is None or heads.sequential is None or self.hints:
+            return None
+        masks, points = SHAPE
+        length = cache.length[0]
+        reach = -(-(length + tokens + (len(points) + 1) * (masks + 1)) // _REACH) * _REACH
+        if reach > self.kv.keys.shape[3]:
+            return None
+        key = reach, limit, tuple(self.head_of.items())
+        if key not in self._verified:
+            self.device_length.fill_(length)  # the capture's warm-up writes behind the committed tokens
+            self._verified[key] = VerifiedStep(self, masks, points, limit, reach)
+        step = self._verified[key]
+        step.start(token, length)
+        return step.step
 
     @torch.inference_mode()
     def prefill(self, cache: KVCache, ids: Sequence[int]) -> None:

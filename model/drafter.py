@@ -22,7 +22,7 @@ class Drafter:
     """limit: ids from here on (MASK and unused rows) are never drafted."""
 
     def __init__(self, runner: Runner, limit: int) -> None:
-        self._runner = runner
+        self._runner, self.limit = runner, limit
         heads, base = runner.heads, runner.base
         self._candidates = heads.config.candidates if heads is not None else 1
         self._vocab = runner.draft_vocab(limit)

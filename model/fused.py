@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
@@ -80,6 +81,15 @@ class ArStep:
         return int(token), log
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """ids: the accepted draft and the AR head's own next token, all final; logs: their log probabilities."""
+
+    ids: list[int]
+    logs: list[float]
+    draft: list[int]
+
+
 class VerifiedStep:
     """masks: of each block, and the longest draft. points: acceptance points with a block, 0 among them."""
 
@@ -92,8 +102,8 @@ class VerifiedStep:
         m, b, k = masks, masks + 1, len(points)
         self.pending = torch.zeros(1, dtype=torch.int64, device=device)
         self.draft = torch.full((m,), -1, dtype=torch.int64, device=device)
-        # What went out: accepted, then the AR head's choices; one copy reads it all.
-        self.out = torch.zeros(2 + m, dtype=torch.int64, device=device)
+        # One copy reads it all: accepted, largest logit, chosen tokens, their log probabilities, draft.
+        self.out = torch.zeros(2 + 2 * b + m, dtype=torch.float64, device=device)
         self._points = torch.tensor(self.points, device=device)
         block = torch.arange(b, device=device)
         offset = [torch.arange(m + 1, device=device)]
@@ -145,10 +155,13 @@ class VerifiedStep:
         x = torch.cat((embedded, torch.where(self._visible[:, None], anchors, self._mask)))
         fields = self._offsets + self._moves * runner.device_length
         states = runner.forward(x, fields, self._route, self._reach)
-        chosen = linear(states[:b], base.head_weight(), runner.space).argmax(-1)
+        logits = linear(states[:b], base.head_weight(), runner.space)
+        chosen = logits.argmax(-1)
         accepted = (self.draft == chosen[:-1]).long().cumprod(0).sum()
         self.out[0].copy_(accepted)
-        self.out[1:].copy_(chosen)
+        self.out[1].copy_(logits.amax())
+        self.out[2 : 2 + b].copy_(chosen)
+        self.out[2 + b : 2 + 2 * b].copy_(logprob(logits, chosen))
         pending = chosen.gather(0, accepted[None])
         which = (self._points <= accepted).sum() - 1
         point = self._points.gather(0, which[None])
@@ -159,6 +172,7 @@ class VerifiedStep:
         index = first + self._block[:-1]
         ok = index < b
         self.draft.copy_(torch.where(ok, drafted[index.clamp_max(b - 1)], -1))
+        self.out[2 + 2 * b :].copy_(self.draft)
         self.pending.copy_(pending)
         runner.device_length.add_((accepted + 1).int())
 
@@ -200,8 +214,12 @@ class VerifiedStep:
         self.draft.fill_(-1)
         self._runner.device_length.fill_(length)
 
-    def step(self) -> list[int]:
-        """The tokens that became final: the accepted draft and the AR head's own next one."""
+    def step(self) -> Verified:
+        """One step. Raises NumericsError for NaN logits."""
         self._replay()
-        accepted, *chosen = self.out.tolist()
-        return chosen[: accepted + 1]
+        accepted, top, *rest = self.out.tolist()
+        if not math.isfinite(top):
+            raise NumericsError(NOT_FINITE)
+        count, b = int(accepted) + 1, self.masks + 1
+        draft = [int(token) for token in rest[2 * b :] if token >= 0]
+        return Verified([int(token) for token in rest[:count]], rest[b : b + count], draft)

@@ -10,8 +10,9 @@ cache.keep(1)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -22,6 +23,9 @@ from model.kvcache import KVCache, clean_tokens, draft_tokens, length_token, pac
 from model.plan import WIDEST
 from model.roles import Role, Segment, Tokens
 from model.router import choose
+
+if TYPE_CHECKING:
+    from model.fused import Verified
 
 PREFILL = 256
 """Rows of a prefill pass: enough to use the machine, few enough to bound memory and to cancel soon."""
@@ -165,6 +169,16 @@ class Runner:
     def greedy_step(self, cache: KVCache, token: int) -> tuple[int, float] | None:
         """One whole greedy step where this runner has it as one launch: the token after `token`, which is
         not in the cache yet, and its log probability; the caller keeps 1. None: use `run`.
+        """
+        return None
+
+    def verified_steps(
+        self, cache: KVCache, token: int, tokens: int, limit: int
+    ) -> Callable[[], Verified] | None:
+        """Whole greedy steps of `verified` where this runner has them as one launch each, for an answer of up
+        to `tokens` after `token`, which is not in the cache yet. The caller keeps what it commits and may not
+        use the cache otherwise until the answer is done. None: use `run`. limit: ids from here on are never
+        drafted.
         """
         return None
 

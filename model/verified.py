@@ -18,7 +18,9 @@ the position only (model.sampling).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from model.ar import choose
 from model.drafter import Drafter
@@ -28,6 +30,9 @@ from model.request import Step
 from model.runner import Part, Runner
 from model.session import Session
 
+if TYPE_CHECKING:
+    from model.fused import Verified
+
 
 def decode(
     runner: Runner, cache: KVCache, session: Session, drafter: Drafter, planner: Planner
@@ -35,6 +40,11 @@ def decode(
     """The cache holds the prompt without its last token."""
     request = session.request
     pending = session.prompt[-1]
+    if request.temperature <= 0 and request.block is None and type(drafter) is Drafter:
+        steps = runner.verified_steps(cache, pending, session.left, drafter.limit)
+        if steps is not None:
+            yield from _whole_steps(steps, cache, session)
+            return
     draft: list[int] = []
     while not session.done:
         if session.cancelled():
@@ -60,6 +70,19 @@ def decode(
             if len(known) <= len(block):
                 draft = drafter.propose(block, known, start + accepted + 2, request)
         shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft))
+        yield session.step(tokens, text, draft=shown)
+
+
+def _whole_steps(steps: Callable[[], Verified], cache: KVCache, session: Session) -> Iterator[Step]:
+    """The same loop where a device does a whole step by itself, blocks of a fixed shape and all."""
+    while not session.done:
+        if session.cancelled():
+            yield session.step(forwards=0)
+            return
+        made = steps()
+        tokens, text = session.commit(made.ids, made.logs, [math.exp(log) for log in made.logs])
+        cache.keep(len(tokens))
+        shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(made.draft))
         yield session.step(tokens, text, draft=shown)
 
 
