@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 RESAMPLES = 5_000
+MIN_TASKS = 8  # with fewer, a bootstrap interval is narrow because it has seen nothing
 Row = Mapping[str, Any]
 
 
@@ -109,13 +110,13 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
 
 def verdict(comparison: Comparison) -> tuple[bool, str]:
     """Whether the new heads are promoted, and why. Not worse: pass@1 does not fall. Better: the interval of
-    the gain in pass@1, or of the change in steps, lies wholly on the good side."""
+    the gain in pass@1, or of the change in steps, lies wholly on the good side, over MIN_TASKS tasks or more."""
     points = 100 * comparison.difference.value
     if points < 0:
         return False, f"pass@1 fell by {-points:.1f} points"
-    if comparison.difference.low > 0:
+    if comparison.difference.low > 0 and comparison.tasks >= MIN_TASKS:
         return True, f"pass@1 rose by {points:.1f} points"
-    if comparison.steps.high < 0:
+    if comparison.steps.high < 0 and comparison.both >= MIN_TASKS:
         return True, f"pass@1 did not fall, and {-100 * comparison.steps.value:.1f} % fewer steps"
     return False, "neither pass@1 nor steps improved by more than chance"
 

@@ -58,6 +58,12 @@ def test_more_passes_are_promoted_even_with_more_steps() -> None:
     assert why == "pass@1 rose by 50.0 points"
 
 
+@pytest.mark.parametrize("pair", [(True, True, 20, 1), (False, True, 20, 1)])
+def test_a_handful_of_tasks_decides_nothing(pair: tuple[bool, bool, int, int]) -> None:
+    assert not verdict(compared([pair] * 7))[0]
+    assert verdict(compared([pair] * 8))[0]
+
+
 def test_fewer_steps_with_fewer_passes_are_not() -> None:
     promoted, why = verdict(compared([(True, True, 20, 1)] * 99 + [(True, False, 20, 1)]))
     assert not promoted
