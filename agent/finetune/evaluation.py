@@ -110,7 +110,8 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
 
 def verdict(comparison: Comparison) -> tuple[bool, str]:
     """Whether the new heads are promoted, and why. Not worse: pass@1 does not fall. Better: the interval of
-    the gain in pass@1, or of the change in steps, lies wholly on the good side, over MIN_TASKS tasks or more."""
+    the gain in pass@1, or of the change in steps, lies wholly on the good side, over MIN_TASKS or
+    more tasks."""
     points = 100 * comparison.difference.value
     if points < 0:
         return False, f"pass@1 fell by {-points:.1f} points"
