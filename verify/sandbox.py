@@ -54,6 +54,7 @@ class Sandbox(ABC):
 
     name: str
     mode: str  # how the fork server isolates checks from each other: see verify.inside.confine
+    devices: tuple[str, ...] = ()  # bound nodes of the host, whose metadata the server makes read-only
 
     @abstractmethod
     def probe(self) -> Probe:

@@ -109,7 +109,7 @@ def poller(children: list[Child]) -> Any:
     return watch
 
 
-def run_child(ctl: int, out: int, err: int, mode: str, baseline: int) -> NoReturn:
+def run_child(ctl: int, out: int, err: int, mode: str, baseline: int, proc: int) -> NoReturn:
     """In the fork: keep four descriptors, confine ourselves, wait for a job, do it, leave."""
     code = 70
     try:
@@ -118,12 +118,12 @@ def run_child(ctl: int, out: int, err: int, mode: str, baseline: int) -> NoRetur
         os.dup2(out, 1)
         os.dup2(err, 2)
         os.dup2(ctl, confine.CTL)
+        confine.enter(mode, proc)
         os.closerange(confine.CTL + 1, 256)
-        confine.enter(mode)
         frame = read_frame(confine.CTL)
         if frame is not None:
             job = marshal.loads(frame)
-            confine.apply(job["limits"], mode, baseline)
+            confine.apply(job["limits"], mode, baseline, private=job["role"] == "test")
             gc.enable()
             ROLES[job["role"]](job)
         code = 0

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import fcntl
 import gc
 import importlib
 import marshal
 import os
 import signal
 import stat
+import struct
 import sys
 import time
 from typing import Any, NoReturn
@@ -28,6 +30,7 @@ from verify.inside.harness import DETAIL, NONCE
 from verify.inside.template import Nursery, Template
 from verify.inside.wire import HEADER, read_frame, write_frame
 
+FS_IOC_SETFLAGS = 0x40086602
 WARM_UP = "def warm():\n    return 0\n"
 CLOSING_MS = 100
 TOTAL_FACTOR = 64  # all encoded results of one check together: this many times out_bytes
@@ -110,7 +113,7 @@ class Server:
     def finish(self, children: list[Child], out_cap: int) -> None:
         """End a job: no process, no file of it is left when this returns."""
         for child in children:
-            self.nursery.reap(child, out_cap)
+            self.nursery.reap(child, out_cap, last=child is children[-1])
             child.close()
         if self.mode != "namespaces":
             self.nursery.collect()
@@ -276,6 +279,7 @@ def wipe(folder: str) -> None:
     """Empty a scratch folder whatever its depth, modes and symlinks. Nothing is followed out of it."""
     os.chmod(folder, 0o700)
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    _forget(root)
     doomed = 0
     try:
         pending = [entry.name for entry in os.scandir(root)]
@@ -297,7 +301,17 @@ def wipe(folder: str) -> None:
             os.close(inner)
             os.rmdir(name, dir_fd=root)
     finally:
+        os.utime(root, (0, 0))
         os.close(root)
+
+
+def _forget(folder: int) -> None:
+    """Clear what a folder itself can carry from one check to the next: attributes, lists of access, flags."""
+    for name in os.listxattr(folder):
+        with contextlib.suppress(OSError):
+            os.removexattr(folder, name)
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(folder, FS_IOC_SETFLAGS, struct.pack("l", 0))
 
 
 def _enter_own_pid_namespace() -> None:
@@ -322,6 +336,7 @@ def main() -> NoReturn:
     for name in config["preload"]:
         importlib.import_module(name)
     if mode == "namespaces":
+        linux.seal_devices(config["devices"])
         _enter_own_pid_namespace()
     else:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)

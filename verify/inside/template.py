@@ -8,6 +8,7 @@ test source. So the server is two processes. The template only forks, waits and 
     relay -> template     S              fork one child          -> pid, and its three descriptors
     (SCM_RIGHTS)
                           R pid          wait for a killed child -> status, CPU microseconds, peak RSS in kB
+                          E pid          the same for a job's last child; renews a scratch folder it touched
                           C              clean up whatever else our children left, after the relay killed it
 """
 
@@ -23,6 +24,7 @@ from typing import Any, NoReturn
 
 from verify.inside import confine, linux
 from verify.inside.child import Child, run_child
+from verify.inside.scratch import Scratch
 
 REQUEST = struct.Struct("=cq")
 ANSWER = struct.Struct("=qqq")
@@ -37,6 +39,8 @@ class Template:
         self.relay = relay
         self.own_ns = os.pidfd_open(os.getpid()) if mode == "namespaces" else -1
         self.baseline = confine.address_space()
+        self.proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        self.scratch = Scratch() if mode == "namespaces" else None
 
     def serve(self) -> NoReturn:
         """Answer the relay's requests; end with it, and with us whatever runs in the sandbox."""
@@ -44,9 +48,11 @@ class Template:
             word, pid = REQUEST.unpack(request)
             if word == b"S":
                 self.spawn()
-            elif word == b"R":
+            elif word in b"RE":
                 _, status, usage = os.wait4(pid, 0)
                 cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
+                if word == b"E" and self.scratch is not None:
+                    self.scratch.renew()
                 self.channel.sendall(ANSWER.pack(status, cpu, usage.ru_maxrss))
             else:
                 self.clean_up()
@@ -66,7 +72,7 @@ class Template:
             linux.unshare(linux.CLONE_NEWPID)
         pid = os.fork()
         if pid == 0:
-            run_child(child_ctl, child_out, child_err, self.mode, self.baseline)
+            run_child(child_ctl, child_out, child_err, self.mode, self.baseline, self.proc)
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", (ctl, out, err)))]
         self.channel.sendmsg([ANSWER.pack(pid, 0, 0)], rights)
         for fd in (ctl, out, err, child_ctl, child_out, child_err):
@@ -123,11 +129,14 @@ class Nursery:
             self.spares.append(Child(ANSWER.unpack(message)[0], ctl, out, err))
             self.asked -= 1
 
-    def reap(self, child: Child, cap: int) -> None:
-        """Kill a child (in `namespaces` mode with all it started: it is their init) and collect it."""
+    def reap(self, child: Child, cap: int, *, last: bool = False) -> None:
+        """Kill a child (in `namespaces` mode with all it started: it is their init) and collect it.
+
+        last: no other child of the job is left.
+        """
         self.collect()
         child.kill()
-        self.channel.sendall(REQUEST.pack(b"R", child.pid))
+        self.channel.sendall(REQUEST.pack(b"E" if last else b"R", child.pid))
         child.status, cpu, child.rss_kb = ANSWER.unpack(self.channel.recv(ANSWER.size))
         child.cpu = cpu / 1e6
         child.drain_all(cap)
