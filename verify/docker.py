@@ -55,7 +55,9 @@ class Docker(Sandbox):
                 "run `verify install python-image`",
                 version,
             )
-        started = self.command(("-c", "print('ok')"), Limits(mem_mb=64, disk_mb=1), ())
+        # it waits for its end of stdin: old gVisor loses the output of a container that ends at once
+        program = "import sys; print('ok', flush=True); sys.stdin.read()"
+        started = self.command(("-c", program), Limits(mem_mb=64, disk_mb=1), ())
         try:
             out, err = started.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
