@@ -20,9 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from model.data.packages import DataError
 from model.data.samples import Sample, Samples
-from model.train.forward import PackedForward, Tensors
+from model.train.forward import PackedForward
 from model.train.packing import lay_out, pack
+from model.train.tensors import Tensors
 
 Bools = npt.NDArray[np.bool_]
 COPY_GRAM = 8
@@ -51,8 +53,14 @@ class Acceptance:
 
     @torch.no_grad()
     def measure(self, samples: Samples) -> dict[str, Any]:
-        """Figures over all samples with at least two answer tokens; see `summary`."""
+        """Figures over all samples with at least two answer tokens; see `summary`. Raises DataError when none
+        is left."""
         usable = [s for s in samples if len(s.answer) >= 2 and len(s.prompt) + len(s.answer) <= self.T]
+        if not usable:
+            raise DataError(
+                f"none of {len(samples)} samples has an answer of 2 tokens or more that fits with its prompt "
+                f"into {self.T} tokens; answer prompts with `model data answer`"
+            )
         marks: list[Marks | None] = [None] * len(usable)
         lengths = [len(s.prompt) + len(s.answer) for s in usable]
         rows = [row.members for row in pack(lengths, np.arange(len(usable)), self.T)]

@@ -125,13 +125,18 @@ class TrainingConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedDiffusionConfig:
     """How the diffusion head is trained. Stage 1 learns from masked blocks, stage 2 adds edit corruption.
-    stage steps are shares of the run when the run is bounded by time. block_size: one size, or several
-    drawn step by step."""
+    stage steps are shares of the run when the run is bounded by time. constrained_order: in stage 2 a share
+    of the blocks (objectives.order) learns the best of order_trajectories decoding trajectories of at most
+    order_passes passes, what its next order_horizon passes reveal from a point on it. block_size: one
+    size, or several drawn step by step."""
 
     two_stage_training: bool = True
     stage1_steps: int = 800
     stage2_steps: int = 200
     constrained_order: bool = False
+    order_passes: int = 8
+    order_trajectories: int = 2
+    order_horizon: int = 2
     on_policy_learning: bool = False
     verifier: Literal["none", "python", "bend_hvm"] = "none"
     block_wise_parallel: bool = True
@@ -148,9 +153,16 @@ class SeedDiffusionConfig:
         if not self.block_size or min(self.block_size) < 2:
             raise ConfigError(f"{where}.block_size must be 2 or more: one visible token and its masks")
         _share(where, stage1_share=self.stage1_share)
-        if self.constrained_order:
+        _positive(
+            where,
+            order_passes=self.order_passes,
+            order_trajectories=self.order_trajectories,
+            order_horizon=self.order_horizon,
+        )
+        if self.constrained_order and self.stage1_share == 1:
             raise ConfigError(
-                f"{where}.constrained_order: learning decoding orders is not built yet; set it to false"
+                f"{where}.constrained_order belongs to stage 2, and there is none: set two_stage_training to "
+                "true and stage2_steps above 0, or constrained_order to false"
             )
         if self.on_policy_learning or self.verifier != "none":
             raise ConfigError(
@@ -174,13 +186,14 @@ class ObjectivesConfig:
     draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn
     from [infill_min, infill_max], in complementary pairs; infill_prefix of them show a beginning and mask
     what follows, as a decoder's blocks do. edit: stage 2 only, at most edit_max of the
-    tokens inserted, deleted or substituted. kl: part of the target that is the base's own distribution, the
-    rest being the token. next_token: loss of the AR head, when it trains. scaffold: weight of tokens that
+    tokens inserted, deleted or substituted. order: with constrained_order, see there. kl: part
+    of the target that is the base's own distribution, the rest being the token. next_token: loss of the AR head, when it trains. scaffold: weight of tokens that
     lay out a program (def, class, if, return, ...) in the next-token loss."""
 
     draft: float = 0.7
     infill: float = 0.3
     edit: float = 0.15
+    order: float = 0.1
     draft_decay: float = 14.0
     infill_min: float = 0.1
     infill_max: float = 1.0
@@ -195,7 +208,17 @@ class ObjectivesConfig:
     length: float = 0.1
 
     def check(self, where: str) -> None:
-        names = ("draft", "infill", "edit", "infill_min", "infill_max", "infill_prefix", "edit_max", "kl")
+        names = (
+            "draft",
+            "infill",
+            "edit",
+            "order",
+            "infill_min",
+            "infill_max",
+            "infill_prefix",
+            "edit_max",
+            "kl",
+        )
         _share(where, **{name: getattr(self, name) for name in names})
         for name in ("certainty", "refined", "next_token", "scaffold", "length"):
             if getattr(self, name) < 0:
@@ -207,6 +230,8 @@ class ObjectivesConfig:
             raise ConfigError(
                 f"{where}.edit_max must be at most 0.1: more edits hide the program they damage"
             )
+        if self.edit + self.order >= 1:
+            raise ConfigError(f"{where}: edit and order leave no block for draft and infill")
         if self.draft + self.infill <= 0:
             raise ConfigError(f"{where}: draft and infill are both 0; nothing would be trained")
 

@@ -11,20 +11,22 @@ docs/training.md.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
 from model.base import Attend, Base
 from model.heads import HeadSet
 from model.roles import Role, Route, whole
+from model.train import trajectories
 from model.train.attention import Cache, CleanPass, Masked, OverClean, clean_rule, draft_rule, query_rule
 from model.train.config import TrainConfig
 from model.train.loss import Loss, blended_loss
-from model.train.objectives import length
-from model.train.packing import Batch
+from model.train.objectives import length, order
+from model.train.tensors import Tensors
 
 
 @dataclass(slots=True)
@@ -34,31 +36,6 @@ class Terms:
 
     total: torch.Tensor
     log: dict[str, torch.Tensor]
-
-
-class Tensors:
-    """Named tensors on a device. Made off the training thread: pinning and copying take time."""
-
-    def __init__(self, device: torch.device, **arrays: Any) -> None:
-        for name, array in arrays.items():
-            value = torch.from_numpy(array)
-            if device.type == "cuda":
-                value = value.pin_memory().to(device, non_blocking=True)
-            setattr(self, name, value)
-
-    @classmethod
-    def of(cls, batch: Batch, device: torch.device) -> Tensors:
-        """The fields of a Batch, under the same names."""
-        arrays = {f.name: getattr(batch, f.name) for f in fields(batch)}
-        count = arrays.pop("refined_N")
-        made = cls(device, **arrays)
-        made.refined_N = count
-        return made
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
-
-    refined_N: int = 0  # noqa: N815 - shape suffix
 
 
 class PackedForward:
@@ -88,6 +65,8 @@ class PackedForward:
     def __call__(self, t: Tensors) -> Terms:
         clean_RTD, cache = self.clean(t)
         log: dict[str, torch.Tensor] = {}
+        if t.ordered_N:
+            log["trajectory_likelihood"] = self._order(t, cache)
         draft_RND = self.draft(t, cache)
         total = self._draft_terms(t, clean_RTD, draft_RND, log)
         goals = self.config.objectives
@@ -114,19 +93,48 @@ class PackedForward:
             states = self._run(self.base.embed(t.ids_RT), t.position_RT, attention, whole(self.clean_head))
         return states, attention.cache
 
-    def draft(self, t: Tensors, cache: Cache) -> torch.Tensor:
-        """Final states [R, N * B, D] of the draft blocks."""
+    def draft(self, t: Tensors, cache: Cache, *, eager: bool = False) -> torch.Tensor:
+        """Final states [R, N * B, D] of the draft blocks. eager: few tokens, whose shapes are not worth
+        compiling."""
         R, N, B = t.draft_ids_RNB.shape
         T = t.ids_RT.shape[1]
         masked = Masked(
-            draft_rule(t.anchor_RN, t.begin_RN, B, T), R, N * B, T + N * B, self.device, flex=self.flex
+            draft_rule(t.anchor_RN, t.begin_RN, B, T),
+            R,
+            N * B,
+            T + N * B,
+            self.device,
+            flex=self.flex and not eager,
         )
         anchor_position = t.position_RT.gather(1, t.anchor_RN)
         position = (anchor_position[..., None] + torch.arange(B, device=self.device)).flatten(1)
         ids = t.draft_ids_RNB.flatten(1)
         x = self.base.embed(ids)
         x = torch.where((ids == self.heads.mask_id)[..., None], self.heads.mask.to(x.dtype), x)
-        return self._run(x, position, OverClean(masked, cache), whole(self.draft_head))
+        with torch.compiler.set_stance("force_eager") if eager else contextlib.nullcontext():
+            return self._run(x, position, OverClean(masked, cache), whole(self.draft_head))
+
+    def _order(self, t: Tensors, cache: Cache) -> torch.Tensor:
+        """Give the last blocks of the batch a state of their best trajectory. Returns its mean
+        log-likelihood a block."""
+        settings = self.config.seed_diffusion
+        N = t.draft_ids_RNB.shape[1]
+        blocks = slice(N - t.ordered_N, N)
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence(t.seed).generate_state(1)[0]))
+        revealed_RKB, likelihood_RK = trajectories.sample(
+            self,
+            t,
+            [(k.detach(), v.detach()) for k, v in cache],
+            blocks,
+            passes=settings.order_passes,
+            samples=settings.order_trajectories,
+            generator=generator,
+        )
+        visible, weight = order.states(revealed_RKB, settings.order_passes, settings.order_horizon, generator)
+        t.draft_ids_RNB[:, blocks] = torch.where(visible, t.truth_RNB[:, blocks], self.heads.mask_id or 0)
+        t.weight_RNB[:, blocks] = weight * (t.target_RNB[:, blocks] >= 0)
+        t.certain_RNB[:, blocks] = t.weight_RNB[:, blocks]
+        return likelihood_RK.mean()
 
     def query(self, t: Tensors, cache: Cache) -> torch.Tensor:
         """Final states [R, L, D] of the length queries; slots without a query (-1) hold nothing of use."""

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 
 from model.data.samples import Sample, Samples
-from model.train.forward import PackedForward, Tensors
+from model.train.forward import PackedForward
 from model.train.objectives import length
 from model.train.packing import lay_out, pack
+from model.train.tensors import Tensors
 
 ROWS, ROW_TOKENS = 8, 2048
 CANVAS = 0.8  # quantile that decoders take as the canvas

@@ -42,8 +42,9 @@ class Batch:
     begin_RN: first column of its document. draft_ids_RNB: block inputs; truth_RNB: the same without
     corruption; target_RNB: token each state predicts, NO_TARGET where there is none. weight_RNB: of the
     token loss; certain_RNB: of the certainty loss. refined_N: the blocks that also train the sequential
-    head. next_weight_RT: weight of the next-token loss at each clean state. query_RL: column of the last
-    prompt token of each document (-1: none); bucket_RL: its answer's length bucket; open_RL: the answer is
+    head; ordered_N: the last blocks, which get a state of their decoding trajectory; seed: of the noise that
+    is drawn in the forward pass. next_weight_RT: weight of the next-token loss at each clean state. query_RL: column of
+    the last prompt token of each document (-1: none); bucket_RL: its answer's length bucket; open_RL: the answer is
     at least that long (cut by a limit).
     """
 
@@ -58,6 +59,8 @@ class Batch:
     weight_RNB: Floats
     certain_RNB: Floats
     refined_N: int
+    ordered_N: int
+    seed: tuple[int, ...]
     next_target_RT: Ints
     next_weight_RT: Floats
     query_RL: Ints
@@ -155,7 +158,8 @@ class Batches:
         rows = [[self.samples[i] for i in self._pick(first + r).members] for r in range(R)]
         ids_RT, position_RT, document_RT, answer_RT = lay_out(rows, T, self.mask_id)
         ends_RT = _document_ends(document_RT)
-        mixture = Mixture.of(self.config.objectives, N, edits=edits)
+        order = edits and self.config.seed_diffusion.constrained_order
+        mixture = Mixture.of(self.config.objectives, N, edits=edits, order=order)
         anchor_RN, begin_RN = self._anchors(rng, mixture, position_RT, answer_RT, ends_RT)
         column_RNB = anchor_RN[..., None] + np.arange(B)
         end_RN1 = np.take_along_axis(ends_RT, anchor_RN, 1)[..., None]
@@ -185,6 +189,8 @@ class Batches:
             weight_RNB.astype(np.float32),
             (certain_RNB * known_RNB).astype(np.float32),
             mixture.draft,
+            mixture.order,
+            (training.seed, 4, step, micro),
             target_RT,
             next_weight_RT,
             *queries,

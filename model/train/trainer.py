@@ -32,12 +32,13 @@ from model.heads import HeadSet, check_folder
 from model.tokenizer import Tokenizer
 from model.train import checkpoint
 from model.train.config import ConfigError, TrainConfig
-from model.train.forward import PackedForward, Tensors, Terms
+from model.train.forward import PackedForward, Terms
 from model.train.lengths import training_median
 from model.train.objectives.next_token import scaffold_ids
 from model.train.packing import Batches
 from model.train.schedule import learning_rate
 from model.train.start import take_over
+from model.train.tensors import Tensors
 from model.train.vocabulary import commonest
 
 Record = dict[str, Any]

@@ -31,10 +31,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
         ),
         ({"seed_diffusion": {"block_size": 1}}, "block_size must be 2 or more"),
         ({"seed_diffusion": {"block_size": 33}}, "draft_tokens must be a multiple of each block_size"),
-        (
-            {"seed_diffusion": {"constrained_order": True}},
-            "constrained_order.*not built yet; set it to false",
-        ),
+        ({"objectives": {"edit": 0.6, "order": 0.5}}, "edit and order leave no block"),
         ({"seed_diffusion": {"verifier": "bend_hvm"}}, "on_policy_learning.*not built yet"),
         ({"seed_diffusion": {"kv_caching": False}}, "kv_caching: false has no trainer"),
         ({"objectives": {"edit_max": 0.5}}, "edit_max must be at most 0.1"),
@@ -63,7 +60,7 @@ def test_numbers_without_a_dot_are_numbers() -> None:
 
 
 def test_the_field_s_design_is_read_whole_and_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="constrained_order"):
+    with pytest.raises(ConfigError, match="on_policy_learning"):
         TrainConfig.read(CONFIGS / "seed-30b.yaml")
     raw = yaml.safe_load((CONFIGS / "seed-30b.yaml").read_text())
     raw["seed_diffusion"] |= {"constrained_order": False, "on_policy_learning": False, "verifier": "none"}

@@ -12,6 +12,7 @@ import torch
 from model.data.packages import DataError
 from model.data.samples import Sample, Samples
 from model.train import restore as module
+from model.train.acceptance import Acceptance
 from model.train.config import TrainConfig
 from model.train.restore import damage, restore
 from model.train.trainer import Trainer
@@ -79,4 +80,7 @@ def test_predictions_see_the_block_and_what_is_before_it(
 
 def test_nothing_usable_gives_no_figures(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
     forward = Trainer(make_config(), tmp_path).forward
-    assert restore(forward, Samples([Sample(np.array([1], np.int32), np.array([2], np.int32))])) == {}
+    short = Samples([Sample(np.array([1], np.int32), np.array([2], np.int32))])
+    assert restore(forward, short) == {}
+    with pytest.raises(DataError, match="model data answer"):
+        Acceptance(forward, 16).measure(short)
