@@ -185,10 +185,10 @@ class ObjectivesConfig:
 
     draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn
     from [infill_min, infill_max], in complementary pairs; infill_prefix of them show a beginning and mask
-    what follows, as a decoder's blocks do. edit: stage 2 only, at most edit_max of the
-    tokens inserted, deleted or substituted. order: with constrained_order, see there. kl: part
-    of the target that is the base's own distribution, the rest being the token. next_token: loss of the AR head, when it trains. scaffold: weight of tokens that
-    lay out a program (def, class, if, return, ...) in the next-token loss."""
+    what follows, as a decoder's blocks do. edit: stage 2 only, at most edit_max of the tokens inserted,
+    deleted or substituted. order: stage 2 only, with constrained_order. kl: part of the target that is the
+    base's own distribution, the rest being the token. next_token: loss of the AR head, when it trains.
+    scaffold: weight of tokens that lay out a program (def, class, if, return, ...) in the next-token loss."""
 
     draft: float = 0.7
     infill: float = 0.3

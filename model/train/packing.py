@@ -43,9 +43,9 @@ class Batch:
     corruption; target_RNB: token each state predicts, NO_TARGET where there is none. weight_RNB: of the
     token loss; certain_RNB: of the certainty loss. refined_N: the blocks that also train the sequential
     head; ordered_N: the last blocks, which get a state of their decoding trajectory; seed: of the noise that
-    is drawn in the forward pass. next_weight_RT: weight of the next-token loss at each clean state. query_RL: column of
-    the last prompt token of each document (-1: none); bucket_RL: its answer's length bucket; open_RL: the answer is
-    at least that long (cut by a limit).
+    is drawn in the forward pass. next_weight_RT: weight of the next-token loss at each clean state.
+    query_RL: column of the last prompt token of each document (-1: none); bucket_RL: its answer's length
+    bucket; open_RL: the answer is at least that long (cut by a limit).
     """
 
     ids_RT: Ints

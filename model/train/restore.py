@@ -19,8 +19,9 @@ import torch
 
 from model.data.packages import DataError
 from model.data.samples import Sample, Samples
-from model.train.forward import PackedForward, Tensors
+from model.train.forward import PackedForward
 from model.train.packing import lay_out
+from model.train.tensors import Tensors
 
 ROWS, ROW_TOKENS = 8, 1024
 QUERY = 128  # draft tokens of a pass; a compiled mask has this granularity

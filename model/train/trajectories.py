@@ -48,9 +48,7 @@ def sample(
     truth_RKB = t.truth_RNB[:, blocks]
     known_RKB = torch.zeros_like(truth_RKB, dtype=torch.bool)
     known_RKB[..., 1:] = t.target_RNB[:, blocks, :-1] >= 0
-    part = Tensors.like(
-        t, anchor_RN=t.anchor_RN[:, blocks], begin_RN=t.begin_RN[:, blocks], draft_ids_RNB=truth_RKB
-    )
+    part = Tensors.like(t, anchor_RN=t.anchor_RN[:, blocks], begin_RN=t.begin_RN[:, blocks])
     best: tuple[torch.Tensor, torch.Tensor] | None = None
     for _ in range(samples):
         revealed, likelihood = _one(forward, part, cache, truth_RKB, known_RKB, passes, generator)
@@ -79,8 +77,8 @@ def _one(
     likelihood = torch.zeros(R, K, device=truth_RKB.device)
     for number in range(1, passes + 1):
         masked = known_RKB & (revealed > passes)
-        t.draft_ids_RNB = torch.where(revealed <= passes, truth_RKB, mask_id)
-        states = forward.draft(t, cache, eager=True).view(R, K, B, -1)
+        shown = Tensors.like(t, draft_ids_RNB=torch.where(revealed <= passes, truth_RKB, mask_id))
+        states = forward.draft(shown, cache, eager=True).view(R, K, B, -1)
         sure, of_truth = _confidence(forward, states[:, :, :-1], truth_RKB[..., 1:])
         noise = -torch.log(-torch.log(torch.rand((R, K, B - 1), generator=generator).clamp(1e-6, 1 - 1e-6)))
         score = torch.full((R, K, B), -math.inf, device=sure.device)

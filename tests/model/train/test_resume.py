@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from model.errors import NumericsError
+from model.errors import ModelError, NumericsError
 from model.heads import HeadSet
 from model.train import checkpoint
 from model.train.config import TrainConfig
@@ -149,3 +149,42 @@ def test_result_is_a_heads_folder(make_config: Make, tmp_path: Path) -> None:
     )
     torch.testing.assert_close(loaded.mask, trainer.heads.mask)
     assert torch.equal(loaded.draft_vocab, trainer.heads.draft_vocab)
+
+
+@pytest.mark.parametrize(
+    ("training", "advice"),
+    [
+        ({}, "lower training.micro_batch_size from 2 to 1 and raise gradient_accumulation_steps to 2"),
+        ({"micro_batch_size": 1}, "set training.gradient_checkpointing to true"),
+        (
+            {"micro_batch_size": 1, "gradient_checkpointing": True},
+            "lower training.draft_tokens from 64 to 32",
+        ),
+    ],
+)
+def test_out_of_memory_says_what_to_lower(
+    make_config: Make, tmp_path: Path, training: dict[str, Any], advice: str
+) -> None:
+    def full(batch: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trainer = Trainer(make_config(training=training), tmp_path)
+    trainer.forward = full  # type: ignore[assignment]
+    with pytest.raises(ModelError, match=advice):
+        trainer.fit()
+
+
+def test_a_checkpoint_of_another_base_is_refused(make_config: Make, tmp_path: Path) -> None:
+    Trainer(make_config(training={"max_steps": 4}), tmp_path).fit()
+    other = Trainer(make_config(training={"max_steps": 4}), tmp_path)
+    other.base_sha256 = "0" * 64
+    with pytest.raises(checkpoint.CheckpointError, match="trained on another base"):
+        other.resume()
+
+
+def test_a_damaged_checkpoint_is_named(make_config: Make, tmp_path: Path) -> None:
+    Trainer(make_config(training={"max_steps": 4}), tmp_path).fit()
+    state = tmp_path / "checkpoints" / "step-0000004" / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(checkpoint.CheckpointError, match="step-0000004 cannot be read"):
+        Trainer(make_config(training={"max_steps": 4}), tmp_path).resume()
