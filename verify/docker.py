@@ -24,6 +24,17 @@ from verify.interpreter import ENVIRONMENT, FLAGS, interpreter
 from verify.limits import Limits
 from verify.sandbox import Probe, Sandbox, SandboxError, Started
 
+GVISOR_TASKS = 256
+# Old releases of gVisor have no pidfd_open and no list of children. The trial waits for the end of its stdin,
+# since they also lose the output of a container that ends at once.
+_TRIAL = """import os, sys
+try:
+    os.close(os.pidfd_open(os.getpid()))
+except OSError as error:
+    sys.exit(f"pidfd_open: {error.strerror}")
+print("ok", flush=True)
+sys.stdin.read()
+"""
 LABEL = "trihead.verify"
 SERVER_MB = 192
 SERVER_PROCESSES = 12
@@ -55,21 +66,31 @@ class Docker(Sandbox):
                 "run `verify install python-image`",
                 version,
             )
-        # it waits for its end of stdin: old gVisor loses the output of a container that ends at once
-        program = "import sys; print('ok', flush=True); sys.stdin.read()"
-        started = self.command(("-c", program), Limits(mem_mb=64, disk_mb=1), ())
+        why = self._trial()
+        skipped = ""
+        if why and self._runtime == "runsc" and not os.environ.get("TRIHEAD_DOCKER_RUNTIME"):
+            gvisor, self._runtime = why, ""
+            why = self._trial()
+            version = f"{info['ServerVersion']} ({info.get('DefaultRuntime', 'runc')})"
+            skipped = f" (gVisor is there and not used: {gvisor})"
+        if why:
+            return Probe(self.name, False, f"a container cannot start: {why}", _REMEDY, version)
+        runtime = "gVisor, " if "runsc" in self._runtime else ""
+        isolation = f"{runtime}container without network and capabilities, seccomp, cgroup{skipped}"
+        return Probe(self.name, True, "works", "", version, isolation)
+
+    def _trial(self) -> str:
+        """Why a container with what the fork server needs does not start; empty when it does."""
+        started = self.command(("-c", _TRIAL), Limits(mem_mb=64, disk_mb=1), ())
         try:
             out, err = started.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
-            return Probe(self.name, False, "a container did not start within 60 s", _REMEDY, version)
+            return "it did not within 60 s"
         finally:
             started.close()
-        if out.strip() != b"ok":
-            why = (err.decode("utf-8", "replace").strip().splitlines() or ["no output"])[-1]
-            return Probe(self.name, False, f"a container cannot start: {why[:200]}", _REMEDY, version)
-        runtime = "gVisor, " if "runsc" in self._runtime else ""
-        isolation = f"{runtime}container without network and capabilities, seccomp, cgroup"
-        return Probe(self.name, True, "works", "", version, isolation)
+        if out.strip() == b"ok":
+            return ""
+        return (err.decode("utf-8", "replace").strip().splitlines() or ["no output"])[-1][:200]
 
     @functools.cached_property
     def _runtime(self) -> str:
@@ -92,6 +113,10 @@ class Docker(Sandbox):
     def work_folder(self) -> str:
         return "/tmp"
 
+    def _tasks(self, limits: Limits) -> int:
+        """gVisor's own kernel counts too: it dies without a word when it can start no thread."""
+        return limits.processes + SERVER_PROCESSES + (GVISOR_TASKS if "runsc" in self._runtime else 0)
+
     def _start(
         self, argv: Sequence[str], limits: Limits, search_path: Sequence[str], prefix: Sequence[str] = ()
     ) -> Started:
@@ -103,7 +128,7 @@ class Docker(Sandbox):
         line = ["run", "--interactive", "--rm", "--name", name, "--label", f"{LABEL}={os.getpid()}"]
         line += ["--network", "none", "--read-only", "--cap-drop", "ALL", "--user", "65534:65534"]
         line += ["--security-opt", "no-new-privileges", "--ipc", "none", "--log-driver", "none"]
-        line += ["--pids-limit", str(limits.processes + SERVER_PROCESSES)]
+        line += ["--pids-limit", str(self._tasks(limits))]
         line += ["--memory", memory, "--memory-swap", memory, "--ulimit", "core=0"]
         options = f"rw,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={limits.disk_mb * 256},mode=0700"
         line += [
@@ -146,7 +171,7 @@ class Docker(Sandbox):
             if (new.mem_mb, new.processes) == applied:
                 return
             size = f"{new.mem_mb + SERVER_MB}m"
-            tasks = str(new.processes + SERVER_PROCESSES)
+            tasks = str(self._tasks(new))
             try:
                 _docker("update", "--memory", size, "--memory-swap", size, "--pids-limit", tasks, name)
             except SandboxError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,6 @@ from verify.terminal import line, plain
 
 
 def verify(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", "verify.cli", *words],
         check=False,
@@ -127,3 +126,35 @@ def test_help_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("abuse", "--backend", "vm"), 2, "unknown backend"),
+        (("abuse", "--backend", "subprocess"), 2, "--unsafe"),
+        (("bench", "--backend", "vm"), 2, "'vm' is not one of"),
+        (("bench", "--property", "--gpu", "--cases-log2", "4"), 5, "run-cu: unavailable"),
+    ],
+)
+def test_other_commands_name_what_is_wrong(
+    tmp_path: Path, words: tuple[str, ...], code: int, message: str
+) -> None:
+    env = os.environ | {"TRIHEAD_HOME": str(tmp_path), "PATH": "/nowhere"}  # neither Bend nor a GPU
+    done = subprocess.run(
+        [sys.executable, "-m", "verify.cli", *words], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rows_of_both_benchmarks_fit_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from verify.bench import Row
+    from verify.bend.bench import _row
+    from verify.commands.bench import _print
+
+    _print([_row("ours", [1.0, 2.0], "theirs", [9.0]), Row("warm", 1.0, "ms").to_dict()], as_json=False)
+    printed = capsys.readouterr().out
+    assert "theirs" in printed
+    assert "warm" in printed

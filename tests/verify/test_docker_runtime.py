@@ -33,6 +33,15 @@ def test_gvisor_is_used_when_the_daemon_has_it(monkeypatch: pytest.MonkeyPatch) 
     assert line[line.index("--runtime") + 1] == "runsc"
 
 
+def test_gvisors_own_threads_fit_under_the_cap_on_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRIHEAD_DOCKER_RUNTIME", raising=False)
+    caps = []
+    for runtimes in (["runc"], ["runsc"]):
+        line = started_line(monkeypatch, runtimes)
+        caps.append(int(line[line.index("--pids-limit") + 1]))
+    assert caps[1] - caps[0] == docker.GVISOR_TASKS
+
+
 def test_the_daemons_default_without_gvisor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRIHEAD_DOCKER_RUNTIME", raising=False)
     assert "--runtime" not in started_line(monkeypatch, ["runc"])

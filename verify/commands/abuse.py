@@ -33,7 +33,11 @@ def abuse(backend: str, lang: str, only: str | None, *, unsafe: bool, as_json: b
     from verify.checker import open_checker
 
     cases = [case for case in read_all(None if lang == "all" else lang) if not only or only in case.name]
-    with Canary() as canary, open_checker(backend, jobs=1, unsafe=unsafe) as checker:
+    try:
+        opened = open_checker(backend, jobs=1, unsafe=unsafe)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    with Canary() as canary, opened as checker:
         if checker.sandbox is None:
             click.echo(f"verify abuse: {checker.probe.why}", err=True)
             return 5

@@ -10,7 +10,9 @@ import click
 
 
 @click.command()
-@click.option("--backend", default="auto", show_default=True, help="auto, bubblewrap or docker.")
+@click.option(
+    "--backend", type=click.Choice(["auto", "bubblewrap", "docker"]), default="auto", show_default=True
+)
 @click.option("--lang", type=click.Choice(["python", "bend"]), default="python", show_default=True)
 @click.option("--repeats", default=3, show_default=True, help="Of all 164 HumanEval tasks.")
 @click.option("--workers", default=2, show_default=True, help="Parallel checks for checks a second.")
@@ -18,7 +20,11 @@ import click
 @click.option("--soak", "soak_count", type=click.IntRange(min=1), help="Instead: N mixed checks with faults.")
 @click.option("--property", "as_property", is_flag=True, help="Bend: a property batch.")
 @click.option("--gpu", is_flag=True, help="With --property: run-cu beside run-c, on a machine with a GPU.")
-@click.option("--cases-log2", default=18, show_default=True, help="With --property: 2^K cases.")
+@click.option(
+    "--cases-log2",
+    type=click.IntRange(1, 24),
+    help="With --property: 2^K cases; default 10, with --gpu 18.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print rows as a JSON list.")
 def bench(
     backend: str,
@@ -26,7 +32,7 @@ def bench(
     repeats: int,
     workers: int,
     soak_count: int | None,
-    cases_log2: int,
+    cases_log2: int | None,
     *,
     quick: bool,
     as_property: bool,
@@ -36,6 +42,7 @@ def bench(
     """Measure checks beside their peers in one run: median, spread and ratio. Exit code 5 without the
     backend.
     """
+    from verify.bend.bench import BenchError
     from verify.sandbox import SandboxError
 
     try:
@@ -43,9 +50,11 @@ def bench(
             return _soak(soak_count, backend, as_json)
         rows: Iterable[dict[str, Any]]
         if as_property or gpu:
-            from verify.bend.bench import gpu_rows
+            from verify.bend.bench import gpu_rows, property_rows
 
-            rows = gpu_rows(log2_cases=cases_log2)
+            rows = (
+                gpu_rows(log2_cases=cases_log2 or 18) if gpu else property_rows(log2_cases=cases_log2 or 10)
+            )
         elif lang == "bend":
             from verify.bend.bench import rows as bend_rows
 
@@ -57,7 +66,7 @@ def bench(
             options = BenchOptions(backend, repeats, quick, workers)
             rows = (row.to_dict() for row in python_rows(options))
         _print(rows, as_json)
-    except SandboxError as error:
+    except (SandboxError, BenchError) as error:
         click.echo(f"verify bench: {error}", err=True)
         return 5
     return 0
