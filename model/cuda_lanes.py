@@ -172,6 +172,17 @@ def _chosen(out: torch.Tensor) -> Chosen:
     return [int(token) for token in ids], logs
 
 
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    """A graph, and the body whose tensors it reads: they must live as long as it does."""
+
+    body: Callable[[], None]
+    graph: torch.cuda.CUDAGraph
+
+    def __call__(self) -> None:
+        self.graph.replay()
+
+
 def _capture(body: Callable[[], None], pool: Any) -> Callable[[], None]:
     """`body` as a graph. Graphs of one pool share their memory: they run one after the other."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has no types here
@@ -182,7 +193,7 @@ def _capture(body: Callable[[], None], pool: Any) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool):
         body()
-    return graph.replay
+    return _Captured(body, graph)
 
 
 class _Step:
