@@ -7,6 +7,7 @@ never shared. `run-rs` is the level for candidates: it has no IO. `run-c` and `r
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -25,7 +26,7 @@ Level = Literal["run-rs", "run-c", "run-cu"]
 _RESULT = re.compile(
     r"\A(?:OOM\n)*Result: (?P<result>[^\n]*)\n- ITRS: (?P<itrs>[0-9]+)\n"
     r"(?:- LEAK: [0-9]+\n)?"  # run-cu alone prints it: nodes left over on the GPU
-    r"- TIME: (?P<time>[0-9.]+)s\n- MIPS: [0-9.a-zA-Z]+\s*\Z"
+    r"- TIME: (?P<time>[0-9.]+)s\n- MIPS: (?P<mips>[0-9.a-zA-Z]+)\s*\Z"
 )
 _CLONE = "ERROR: attempt to clone a non-affine global reference."
 _NO_RESULT = "HVM output had no result"
@@ -74,6 +75,17 @@ def run(source: str, limits: Limits, *, level: Level = "run-rs", boxed: bool | N
                 Status.INTERNAL_ERROR, detail=f"could not start {command[0]}: {error.strerror}", backend=level
             )
     return _report(outcome, level, tools, isolation, limits)
+
+
+def _eval_ms(interactions: int, mips: str, seconds: str) -> float:
+    """HVM prints its time in steps of 10 ms, which is coarse for a GPU; its rate is of the unrounded time."""
+    try:
+        rate = float(mips)
+    except ValueError:
+        rate = 0.0
+    if math.isfinite(rate) and rate > 0:
+        return interactions / rate / 1000
+    return float(seconds) * 1000
 
 
 def require_gpu() -> None:
@@ -147,7 +159,7 @@ def _report(outcome: process.Outcome, level: Level, tools: Toolchain, isolation:
         if found is None:
             return make(Status.BAD_OUTPUT, "the output is not one result and its statistics")
         interactions = int(found["itrs"])
-        eval_ms = float(found["time"]) * 1000
+        eval_ms = _eval_ms(interactions, found["mips"], found["time"])
         if interactions > limits.fuel:
             return make(
                 Status.FUEL, f"{interactions} interactions, limit {limits.fuel}", "", eval_ms, interactions

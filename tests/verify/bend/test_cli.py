@@ -189,3 +189,18 @@ def test_probe_computes() -> None:
     assert rows["bend run-rs"].works, rows
     assert rows["bend worker"].works, rows
     assert all(row.works or row.remedy for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("interactions", "mips", "seconds", "eval_ms"),
+    [
+        (684_703_704, "10929.00", "0.06", 62.65),
+        (12, "1.25", "0.00", 0.0096),
+        (12, "inf", "0.03", 30.0),
+        (0, "NaN", "0.00", 0.0),
+        (5, "0.00", "0.02", 20.0),
+        (5, "a.b", "0.02", 20.0),
+    ],
+)
+def test_time_is_read_from_the_rate(interactions: int, mips: str, seconds: str, eval_ms: float) -> None:
+    assert cli._eval_ms(interactions, mips, seconds) == pytest.approx(eval_ms, rel=1e-3)
