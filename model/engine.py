@@ -262,6 +262,8 @@ class Engine:
         if mode != "ar":
             self._mount_heads()
         runner = self.runner if mode == "ar" else self._wide
+        # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
+        planner = self.planner if mode == "verified" else None
         cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
@@ -270,8 +272,8 @@ class Engine:
             session.prefilled()
             if mode == "ar":
                 yield from ar.decode(runner, cache, session)
-            elif mode == "verified":
-                yield from verified.decode(runner, cache, session, self._drafter(), self.planner)
+            elif planner is not None:
+                yield from verified.decode(runner, cache, session, self._drafter(), planner)
             else:
                 parts = flow.Parts(runner, cache, self.tokenizer, self._limit)
                 yield from flow.decode(parts, session, diffusion.Rules.of(request))
@@ -305,6 +307,7 @@ class Engine:
     def planner(self) -> Planner:
         """Of this engine's drafts; it learns over requests."""
         if self._planner is None:
+            self._last = None  # measuring overwrites the one cache that a GPU's graphs know
             self._planner = Planner(width_curve(self._wide), limit=31)
         return self._planner
 

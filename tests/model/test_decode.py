@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.base import Base
+from model.calibrate import UNMEASURED
 from model.drafter import Drafter
 from model.engine import Engine
 from model.errors import ContextOverflowError, NumericsError, RequestError
@@ -272,3 +273,27 @@ def test_heads_are_mounted_when_needed(engines, tmp_path):
     assert same(plain, complete(engine, dataclasses.replace(request, decode="verified", block=8)))
     assert engine.heads is not None
     assert same(plain, complete(engine, request))
+
+
+def test_measuring_widths_leaves_the_answer_alone(engines, monkeypatch):
+    """On a GPU all passes share one cache, and the planner's first use measures passes in it."""
+    engine = engines[0]
+    runner = engine._wide
+    one = runner.cache(600)
+
+    def cache(capacity, rows=1):
+        one.length = [0]
+        return one
+
+    def measure(of):
+        of.prefill(of.cache(300), [0] * 257)
+        return UNMEASURED
+
+    monkeypatch.setattr(runner, "cache", cache)
+    monkeypatch.setattr("model.engine.width_curve", measure)
+    engine.forget()
+    request = GenerateRequest(prompt="def add(a, b):", max_tokens=24, decode="ar")
+    truth = complete(engine, request).token_ids
+    engine.draft_with(None)
+    assert complete(engine, dataclasses.replace(request, decode="verified")).token_ids == truth
+    engine.forget()
