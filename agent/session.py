@@ -88,23 +88,29 @@ def read_call(session: Session) -> dict[str, Any]:
 
 
 def new_id() -> str:
-    """`YYYYMMDD-HHMMSS-xxxxxx` in UTC: sorts by time, unique without a counter."""
+    """`YYYYMMDD-HHMMSS-xxxxxx` in UTC. Sorts by time: the hexadecimal digits are the second's 65,536ths, then
+    two at random that tell apart what was named at once."""
     now = datetime.datetime.now(datetime.UTC)
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    part = now.microsecond * 65536 // 1_000_000
+    return f"{now:%Y%m%d-%H%M%S}-{part:04x}{secrets.token_hex(1)}"
 
 
 def create(root: Path | None = None) -> Session:
     """Make the folder of a new session, readable by its owner only. Raises RecordError when it cannot."""
     base = (root or data_folder()) / "sessions"
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        session = Session(name := new_id(), base / name)
-        session.folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise RecordError(
-            f"{base}: cannot make a session folder ({error.strerror}); set TRIHEAD_HOME"
-        ) from error
-    return session
+    while True:
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            session = Session(name := new_id(), base / name)
+            session.folder.mkdir(mode=0o700)
+            return session
+        except FileExistsError:
+            if not base.is_dir():  # a file lies where the folder belongs; else another process took the name
+                raise RecordError(f"{base}: is not a folder; set TRIHEAD_HOME") from None
+        except OSError as error:
+            raise RecordError(
+                f"{base}: cannot make a session folder ({error.strerror}); set TRIHEAD_HOME"
+            ) from error
 
 
 def sessions(root: Path | None = None) -> list[Session]:

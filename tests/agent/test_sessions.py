@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from agent import session
 from agent.cli import cli
-from agent.errors import SessionError
+from agent.errors import RecordError, SessionError
 
 TASK = "---\nfiles: [twice.py]\n---\n```python\ndef twice(x: int) -> int:\n    ...\n```\n`twice(2) == 4`\n"
 
@@ -65,3 +66,17 @@ def test_a_session_that_does_not_say_how_it_was_called(folder: Path) -> None:
     session.create()
     with pytest.raises(SessionError, match="run its task file again"):
         agent("sessions", "resume")
+
+
+def test_the_newest_of_one_second_comes_first(folder: Path) -> None:
+    made = []
+    for _ in range(30):
+        made.append(session.create().id)
+        time.sleep(0.0001)  # names of one 65,536th of a second are not ordered
+    assert [found.id for found in session.sessions()] == made[::-1]
+
+
+def test_a_file_where_the_sessions_belong(tmp_path: Path) -> None:
+    (tmp_path / "sessions").write_text("")
+    with pytest.raises(RecordError, match="not a folder"):
+        session.create(tmp_path)
