@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="trihead")
 @click.option("--model", help="Terminal app: the model.  [default: the default model]")
 @click.option(
-    "--decode", type=click.Choice(DECODES), help="Terminal app: how tokens are made.  [default: ar]"
+    "--decode", type=click.Choice(DECODES), help="Terminal app: how tokens are made.  [default: auto]"
 )
 @click.option("--workdir", help="Terminal app: the folder to work on.  [default: this one]")
 @click.pass_context

@@ -24,7 +24,7 @@ class Options:
     nowhere, as in evaluations). open_checker: opens the fresh sandbox of the last check.
     """
 
-    decode: Decode = "ar"
+    decode: Decode = "auto"
     max_steps: int = 12
     max_repairs: int = 3
     max_tokens: int = 4096

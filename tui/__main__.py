@@ -14,7 +14,7 @@ from tui.session import DECODES
 
 @click.command()
 @click.option("--model", default="default", show_default=True, help="As for `agent run`.")
-@click.option("--decode", type=click.Choice(DECODES), default="ar", show_default=True, help="Decode mode.")
+@click.option("--decode", type=click.Choice(DECODES), default="auto", show_default=True, help="Decode mode.")
 @click.option("--workdir", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
 def main(model: str, decode: Decode, workdir: Path) -> None:
     """Open the Textual app on WORKDIR."""

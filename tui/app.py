@@ -377,7 +377,7 @@ class TriheadApp(App[int], inherit_bindings=False):
 def run(
     *,
     model: str = "default",
-    decode: Decode = "ar",
+    decode: Decode = "auto",
     workdir: Path | str | None = None,
     seed: int | None = None,
     max_steps: int | None = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model", help="Model name, folder, .gguf or scripted:FILE. [default: the task's, else the default]"
 )
-@click.option("--decode", type=click.Choice(DECODES), help="How tokens are made.  [default: ar]")
+@click.option("--decode", type=click.Choice(DECODES), help="How tokens are made.  [default: auto]")
 @click.option("--max-steps", type=click.IntRange(1), help="Model calls at most.  [default: 12]")
 @click.option("--max-repairs", type=click.IntRange(0), help="Repairs after the first answer.  [default: 3]")
 @click.option(
