@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("agent.commands.undo:undo_command", "Put back the files a run changed."),
 }
 UI_GROUP = "trihead.ui"
-DECODES = ("auto", "ar", "diffusion", "verified")
+DECODES = ("auto", "ar", "diffusion", "verified", "lookup")
 
 
 class LazyGroup(click.Group):

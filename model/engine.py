@@ -18,7 +18,7 @@ from typing import Literal
 
 import torch
 
-from model import ar, diffusion, flow, verified
+from model import ar, diffusion, flow, lookup, verified
 from model.base import Base
 from model.batch import Batch, Cancel, Job, cancel_of
 from model.calibrate import cpu_precision, width_curve
@@ -29,7 +29,7 @@ from model.heads import HeadSet, check_folder, folder_sha256
 from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.packed import pack, supported
-from model.plan import WIDEST, Planner
+from model.plan import WIDEST, Curve, Planner
 from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
 from model.runner import Runner
@@ -64,6 +64,8 @@ class Engine:
         self._last: tuple[Runner, list[int], KVCache] | None = None
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
+        self._curve: Curve | None = None
+        self._costs: dict[bool, Curve] = {}
         self._lanes: Lanes | None = None
         self.heads: HeadSet | None = None
         self._heads_folder = None if heads is None else Path(heads)
@@ -184,9 +186,9 @@ class Engine:
         that `generate` gives.
 
         `ar` requests decode together, up to `max_batch` rows (None: what suits the device), and `auto` ones
-        with them: many rows use the device better than drafts. `verified` and `diffusion` follow one by
-        one. cancel: one event for all, or one or None for each. Errors of a request are raised here,
-        before the first pass, with its number.
+        with them: many rows use the device better than drafts. Requests of other decoders follow one by one.
+        cancel: one event for all, or one or None for each. Errors of a request are raised here, before the
+        first pass, with its number.
         """
         if max_batch is not None and max_batch < 1:
             raise RequestError(f"max_batch is {max_batch}; it must be 1 or more")
@@ -259,19 +261,26 @@ class Engine:
         if session.done:
             yield session.step(forwards=0)
             return
-        if mode != "ar":
+        plain = mode in (
+            "ar",
+            "lookup",
+        )  # no drafting head: in the precision of `ar` even where that is mixed
+        if not plain:
             self._mount_heads()
-        runner = self.runner if mode == "ar" else self._wide
+        runner = self.runner if plain else self._wide
         # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
         planner = self.planner if mode == "verified" else None
+        pace = self._pace(request) if mode == "lookup" else None
         cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
-            if mode != "ar":
+            if not plain:
                 runner.ask_router(cache, prompt)
             session.prefilled()
             if mode == "ar":
                 yield from ar.decode(runner, cache, session)
+            elif pace is not None:
+                yield from lookup.decode(runner, cache, session, pace)
             elif planner is not None:
                 yield from verified.decode(runner, cache, session, self._drafter(), planner)
             else:
@@ -300,16 +309,26 @@ class Engine:
         return self._drafter_made
 
     def draft_with(self, drafter: Drafter | None, planner: Planner | None = None) -> None:
-        """Use another source of drafts (None: the heads) and a fresh planner: for measurements and tests."""
-        self._drafter_made, self._planner = drafter, planner
+        """Use another source of drafts (None: the heads) and a planner: for measurements and tests."""
+        self._drafter_made, self._planner, self._curve = drafter, planner, None
 
     @property
     def planner(self) -> Planner:
-        """Of this engine's drafts; it learns over requests."""
-        if self._planner is None:
+        """Of one answer's drafts, each a fresh one: an answer's passes do not depend on those before it."""
+        if self._planner is not None:
+            return self._planner
+        if self._curve is None:
             self._last = None  # measuring overwrites the one cache that a GPU's graphs know
-            self._planner = Planner(width_curve(self._wide), limit=31)
-        return self._planner
+            self._curve = width_curve(self._wide)
+        return Planner(self._curve, limit=31)
+
+    def _pace(self, request: GenerateRequest) -> lookup.Pace:
+        """The same for `lookup`."""
+        sampled = request.temperature > 0
+        if sampled not in self._costs:
+            self._last = None
+            self._costs[sampled] = lookup.costs(self.runner, sampled)
+        return lookup.Pace(self._costs[sampled])
 
     def _cache(self, runner: Runner, prompt: list[int], capacity: int) -> KVCache:
         """A cache that holds as much of the prompt (without its last token) as the last answer left."""

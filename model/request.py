@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from model.errors import RequestError
 
-Decode = Literal["auto", "ar", "diffusion", "verified"]
+Decode = Literal["auto", "ar", "diffusion", "verified", "lookup"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
@@ -35,9 +35,8 @@ class GenerateRequest:
 
     max_tokens: new tokens at most. temperature 0 is greedy. stop: strings that end the text; the text is cut
     before
-    the first of them, wherever a block boundary falls. block, threshold, edit: `diffusion` and `verified`
-    only
-    (None: the decoder's choice).
+    the first of them, wherever a block boundary falls. block: tokens of a draft block, for `lookup`
+    of a pass; threshold: of `diffusion` (None: the decoder's choice).
     """
 
     messages: tuple[Message, ...] = ()

@@ -2,7 +2,7 @@
 model.
 
 FILE is a JSON list of strings, or text in which a line `---` parts the replies. One reply a `generate` call;
-when none is left that is an error. Steps are real `Step`s, token by token (`verified`: four a step;
+when none is left that is an error. Steps are real `Step`s, token by token (`verified`, `lookup`: four a step;
 `diffusion`: blocks that fill out of order, as a denoiser would), with stop strings, token limit, context
 limit and cancel honoured.
 """
@@ -163,7 +163,7 @@ class ScriptedModel:
 def _schedule(request: GenerateRequest, length: int) -> Iterator[_Draft]:
     """The positions that each step commits: in order, or within a block in an order drawn from the seed."""
     if request.decode != "diffusion":
-        width = _PARALLEL if request.decode == "verified" else 1
+        width = _PARALLEL if request.decode in ("verified", "lookup") else 1
         for first in range(0, length, width):
             yield _Draft(tuple(range(first, min(first + width, length))), 0)
         return

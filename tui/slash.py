@@ -20,7 +20,7 @@ class SlashCommand:
 COMMANDS = (
     SlashCommand("run", "FILE", "run a task file (Markdown with optional front matter)"),
     SlashCommand("model", "NAME", "load another model; without a name: show the one in use"),
-    SlashCommand("decode", "MODE", "auto, ar, diffusion or verified; without a mode: show it"),
+    SlashCommand("decode", "MODE", "auto, ar, diffusion, verified or lookup; without a mode: show it"),
     SlashCommand("clear", "", "empty the transcript"),
     SlashCommand("help", "", "keys, commands and what the colours mean"),
     SlashCommand("quit", "", "leave; a run in progress is stopped cleanly"),

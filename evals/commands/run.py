@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     help="A model `model load` knows, or `canonical`: the reference solutions.",
 )
 @click.option("--heads", default="", help="Folder of trained heads; `none` for the bare base.")
-@click.option("--decode", default="ar", show_default=True, help="ar, diffusion, verified or auto.")
-@click.option("--block", type=int, help="Block size (diffusion and verified).")
+@click.option("--decode", default="ar", show_default=True, help="ar, diffusion, verified, lookup or auto.")
+@click.option("--block", type=int, help="Block size (diffusion, verified); width of lookup's passes.")
 @click.option("--threshold", type=float, help="Confidence at which a draft token is committed.")
 @click.option("--rule", default="", help="What diffusion commits by: threshold (its default) or entropy.")
 @click.option("--n", default=1, show_default=True, help="Samples a task.")

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 )
 @click.option("--heads", metavar="FOLDER", help="Trained heads; `none` for the bare base.")
 @click.option(
-    "--decode", type=click.Choice(["auto", "ar", "diffusion", "verified"]), default="ar", show_default=True
+    "--decode",
+    type=click.Choice(["auto", "ar", "diffusion", "verified", "lookup"]),
+    default="ar",
+    show_default=True,
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), default=256, show_default=True)
 @click.option(

@@ -1,4 +1,6 @@
-"""The real 0.5B: verified equals ar, with the heads that are here or with useless and oracle drafts."""
+"""The real 0.5B: verified equals ar, with the heads that are here or with useless and oracle drafts, and so
+does prompt lookup.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ NAME = "qwen2.5-coder-0.5b"
 
 @pytest.mark.real
 @pytest.mark.timeout(600)
-def test_verified_equals_ar_on_real_prompts():
+def test_verified_and_lookup_equal_ar_on_real_prompts():
     if not store.is_pulled(NAME):
         pytest.skip(f"{NAME} is not pulled")
     engine = load(NAME, device="cpu")
@@ -30,3 +32,5 @@ def test_verified_equals_ar_on_real_prompts():
             checked = complete(engine, dataclasses.replace(request, decode="verified", block=8))
             assert checked.token_ids == plain.token_ids
             assert checked.text == plain.text
+        copied = complete(engine, dataclasses.replace(request, decode="lookup", block=8))
+        assert (copied.token_ids, copied.text) == (plain.token_ids, plain.text)
