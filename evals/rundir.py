@@ -132,6 +132,9 @@ class RunWriter:
             write_atomic(path / CONFIG, json.dumps(config, indent=1, sort_keys=True) + "\n")
             return
         old = self.folder.config
+        # Written as '' before it was null.
+        if isinstance(old.get("model"), dict) and old["model"].get("heads_sha256") == "":
+            old["model"]["heads_sha256"] = None
         for key in IDENTITY:
             if old.get(key) != json.loads(json.dumps(config.get(key))):
                 difference = _difference(key, old, config)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Timing = dict[str, Any]
 OnStep = Callable[[Step], None]
+Warn = Callable[[str], None]
 # Loaded models by (name, heads, device).
 Models = dict[tuple[str, str, str], Model]
 
@@ -49,6 +50,31 @@ class BatchSource(Protocol):
     def batched(self) -> bool: ...
 
     def many(self, wanted: Sequence[tuple[Task, int]]) -> Iterator[tuple[Sample, Timing]]: ...
+
+
+@runtime_checkable
+class Drafting(Protocol):
+    """A model that knows whether it has a head that drafts."""
+
+    @property
+    def drafts(self) -> bool: ...
+
+
+def check_drafts(model: Model, settings: Settings, warn: Warn) -> None:
+    """Say that `verified` or `diffusion` would run without the heads it is about. Raises ModelFailureError
+    where heads were asked for, or where nothing can be decoded without them.
+    """
+    if settings.decode not in ("verified", "diffusion") or not isinstance(model, Drafting) or model.drafts:
+        return
+    name = model.info.name
+    if settings.heads not in ("", "none"):
+        raise ModelFailureError(
+            f"the heads in {settings.heads} have none that drafts: --decode {settings.decode} needs one"
+        )
+    lack = f"no trained heads for {name} are here (heads/{name}), and --decode {settings.decode}"
+    if settings.decode == "diffusion":
+        raise ModelFailureError(f"{lack} needs them: give --heads FOLDER, or use --decode ar or lookup")
+    warn(f"{lack} without them is `ar` made slower: give --heads FOLDER, or use --decode ar or lookup")
 
 
 class Canonical:
@@ -78,7 +104,8 @@ class FromModel:
     """Ask a model. It is loaded at the first use and kept in `models` for further settings of a sweep.
 
     batch: answers decoded together, None for as many as suit a GPU and one on a CPU. A batch changes no
-    answer, so it is no part of the settings that a run is known by.
+    answer, so it is no part of the settings that a run is known by. warn: told once, on loading, when the
+    settings need heads that are not there.
     """
 
     instant = False
@@ -90,9 +117,10 @@ class FromModel:
         on_step: OnStep | None = None,
         models: Models | None = None,
         batch: int | None = None,
+        warn: Warn | None = None,
     ) -> None:
         self._benchmark, self._settings, self._on_step = benchmark, settings, on_step
-        self._batch = batch
+        self._batch, self._warn = batch, warn
         self._models: Models = {} if models is None else models
         self.cancel = threading.Event()
 
@@ -109,11 +137,15 @@ class FromModel:
                 self._models[key] = load(settings.model, device=device, heads=heads)
             except ModelError as error:
                 raise ModelFailureError(str(error)) from error
+        if self._warn is not None:
+            warn, self._warn = self._warn, None
+            check_drafts(self._models[key], settings, warn)
         return self._models[key]
 
     @property
     def info(self) -> dict[str, Any]:
-        return dataclasses.asdict(self.model.info)
+        info = dataclasses.asdict(self.model.info)
+        return {**info, "heads_sha256": info["heads_sha256"] or None}
 
     def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
         """Raises ModelFailureError; a prompt that does not fit the context is an empty sample."""
@@ -250,10 +282,11 @@ def open_source(
     on_step: OnStep | None = None,
     models: Models | None = None,
     batch: int | None = None,
+    warn: Warn | None = None,
 ) -> SampleSource:
-    """`canonical`, or any model that `model.load` knows; `batch` as for `FromModel`. Raises UsageError."""
+    """`canonical`, or any model that `model.load` knows; the rest as for `FromModel`. Raises UsageError."""
     if settings.model == "canonical":
         return Canonical()
     if not settings.model:
         raise UsageError("--model is empty; name a model, or `canonical` for the reference solutions")
-    return FromModel(benchmark, settings, on_step, models, batch)
+    return FromModel(benchmark, settings, on_step, models, batch, warn)

@@ -102,7 +102,7 @@ def run(
         ]
     benchmarks = {name: open_benchmark(name, data) for name in names}
     for notice in filter(None, (benchmark.notice() for benchmark in benchmarks.values())):
-        click.echo(f"warning: {notice}", err=True)
+        warn(notice)
     root = out or default_out(names, options["model"])
     results = []
     models: Models = {}
@@ -116,7 +116,7 @@ def run(
                     benchmark, settings, place, data=data, resume=resume, jobs=jobs, listener=listener
                 )
             else:
-                source = open_source(benchmark, settings, on_step, models, batch)
+                source = open_source(benchmark, settings, on_step, models, batch, warn)
                 summary = evaluate(
                     benchmark,
                     settings,
@@ -134,6 +134,10 @@ def run(
 
         report_curves(root, results, as_json)
     return 5 if all(not summary["n_samples"] and summary["infra"] for _, summary in results) else 0
+
+
+def warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)
 
 
 def _show(summary: dict[str, Any], out: Path, as_json: bool) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+POSITIONS = (1, 2, 3, 4, 6, 8, 12, 15, 24, 31)
+
 
 @click.command()
 @click.argument("heads", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -29,7 +31,7 @@ def acceptance(
     heads: Path, samples: tuple[Path, ...], base: str, block: tuple[int, ...], limit: int, as_json: bool
 ) -> None:
     """Replay verified decoding of SAMPLES (greedy answers of the base) with HEADS: tokens per forward,
-    copied and new text apart, beside prompt lookup."""
+    copied and new text apart, and acceptance by position, beside prompt lookup without a model."""
     from rich.console import Console
     from rich.table import Table
 
@@ -53,15 +55,21 @@ def acceptance(
         click.echo(json.dumps({"acceptance": results, "length": lengths}))
         return
     table = Table(
-        "samples / block", "accepted from 0", "from 1", "TPF", "copied", "new", "lookup TPF", "copied share"
+        "samples / block", "drafts", "accepted from 0", "from 1", "TPF", "copied", "new", "copied share"
     )
+    positions = Table("right at position, given those before", *map(str, POSITIONS))
     for name, found in results.items():
-        tpf = found["tpf_refined"]
-        cells = [found["accepted_refined_from_0"], found["accepted_refined_from_1"]]
-        cells += [tpf["all"], tpf["copied"], tpf["new"], found["tpf_lookup"]["all"], found["copied_share"]]
-        table.add_row(name, *map(str, cells))
+        accepted = [found["accepted_refined_from_0"], found["accepted_refined_from_1"]]
+        for kind, first, key in (("heads", accepted, "refined"), ("lookup", ["", ""], "lookup")):
+            tpf = found[f"tpf_{key}"]
+            cells = [*first, tpf["all"], tpf["copied"], tpf["new"], found["copied_share"]]
+            table.add_row(name, kind, *map(str, cells))
+            right = found["by_position" if kind == "heads" else "lookup_by_position"]
+            shown = [f"{right[at - 1]:.2f}" if at <= len(right) else "" for at in POSITIONS]
+            positions.add_row(f"{name} {kind}", *shown)
     console = Console()
     console.print(table)
+    console.print(positions)
     for name, found in lengths.items():
         if found:
             console.print(

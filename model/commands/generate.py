@@ -99,6 +99,8 @@ def generate(
     )
     with Console(stderr=True).status(Text(f"loading {name}")):
         model = load(name, device=device, heads=heads, context=context)
+    if decode == "verified" and not getattr(model, "drafts", True):
+        click.echo("warning: no head drafts here, so `verified` is `ar` made slower: give --heads", err=True)
     if explain:
         from model.flow import explain as explain_flow
 

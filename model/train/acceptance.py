@@ -22,6 +22,7 @@ import torch
 
 from model.data.packages import DataError
 from model.data.samples import Sample, Samples
+from model.ngrams import Ngrams
 from model.train.forward import PackedForward
 from model.train.packing import lay_out, pack
 from model.train.tensors import Tensors
@@ -150,7 +151,8 @@ def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> di
     """accepted_*: mean accepted drafts over all anchors, from state 0 (as a drafter that knows nothing of
     the base's next token) and from state 1 (which does); tpf_*: tokens per forward of the replayed decode
     with a shared forward, all text, copied, new; by_position: share right at j given that 1 .. j-1 were
-    right."""
+    right. The same for prompt lookup with drafts as long, without a model: where it drafts anything
+    (lookup_drafted: the share of anchors)."""
     copied = [copies(s) for s in samples]
     plain = [run_length(m.plain[:, 1:]) for m in marks]
     refined = [run_length(m.refined[:, 1:]) for m in marks]
@@ -170,8 +172,10 @@ def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> di
         "accepted_refined_from_1": _mean(refined, room),
         "tpf_plain": replay(plain, copied),
         "tpf_refined": replay(refined, copied),
-        "tpf_lookup": replay(looked, copied),
+        "tpf_lookup": replay([x.lengths for x in looked], copied),
+        "lookup_drafted": round(float(np.concatenate([x.drafted for x in looked]).mean()), 4),
         "by_position": _by_position(whole[:, 1:]),
+        "lookup_by_position": _by_position(_runs(looked, room, block - 1)),
     }
 
 
@@ -205,35 +209,40 @@ def copies(sample: Sample) -> Bools:
     return found[len(sample.prompt) :]
 
 
-def lookup(sample: Sample, most: int) -> npt.NDArray[np.int64]:
-    """Accepted lengths of prompt lookup: drafts are what followed the newest earlier occurrence of the last
-    3 (else 2, else 1) tokens. Index a as in Marks: the token after the anchor is known."""
-    ids = np.concatenate((sample.prompt, sample.answer)).tolist()
-    P, newest = len(sample.prompt), [dict[tuple[int, ...], int]() for _ in range(3)]
-    lengths = np.zeros(len(sample.answer), np.int64)
-    for end in range(1, len(ids)):  # context ids[:end]
-        if end > P:
-            keys = [tuple(ids[end - n : end]) for n in (3, 2, 1)]
-            source = next((newest[i][key] for i, key in enumerate(keys) if key in newest[i]), None)
-            if source is not None:
-                got = 0
-                while (
-                    got < most
-                    and end + got < len(ids)
-                    and source + got < end
-                    and ids[source + got] == ids[end + got]
-                ):
-                    got += 1
-                lengths[end - P - 1] = got
-        for i, n in enumerate((3, 2, 1)):
-            if end >= n:
-                newest[i][tuple(ids[end - n : end])] = end
-    return lengths
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Prompt lookup at each anchor a (the token after it is known, as in Marks): the draft tokens that are
+    right before the first miss, and whether anything was drafted. lengths [A] int, drafted [A] bool."""
+
+    lengths: npt.NDArray[np.int64]
+    drafted: Bools
+
+
+def lookup(sample: Sample, most: int) -> Copied:
+    """Drafts of `most` tokens as the decoder `lookup` makes them, from prompt and answer (model.ngrams)."""
+    answer: list[int] = sample.answer.tolist()
+    text = Ngrams(sample.prompt.tolist())
+    lengths = np.zeros(len(answer), np.int64)
+    drafted = np.zeros(len(answer), np.bool_)
+    for anchor, token in enumerate(answer):
+        text.extend((token,))
+        left = answer[anchor + 1 :]
+        draft = text.draft(min(most, len(left))).tokens
+        drafted[anchor] = bool(draft)
+        lengths[anchor] = next((i for i, t in enumerate(draft) if t != left[i]), len(draft))
+    return Copied(lengths, drafted)
 
 
 def _mean(lengths: Sequence[npt.NDArray[np.int64]], room: Sequence[Bools]) -> float:
     kept = np.concatenate([x[r] for x, r in zip(lengths, room, strict=True)])
     return round(float(kept.mean()), 3) if len(kept) else 0.0
+
+
+def _runs(looked: Sequence[Copied], room: Sequence[Bools], most: int) -> Bools:
+    """Lengths of the drafts that were made where there is room, as right or wrong by position [N, most]."""
+    kept = np.concatenate([x.lengths[r & x.drafted] for x, r in zip(looked, room, strict=True)])
+    runs: Bools = np.arange(most) < kept[:, None]
+    return runs
 
 
 def _by_position(right: Bools) -> list[float]:

@@ -1,0 +1,38 @@
+"""Prompt lookup replayed on known answers: what the decoder `lookup` accepts, and where."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.data.samples import Sample
+from model.train.acceptance import Marks, copies, lookup, replay, summary
+
+
+def sample(prompt: list[int], answer: list[int]) -> Sample:
+    return Sample(np.array(prompt, np.int32), np.array(answer, np.int32))
+
+
+def test_a_copy_is_accepted_up_to_where_it_parts() -> None:
+    found = lookup(sample([1, 2, 3, 4, 5], [2, 3, 9, 4, 5]), most=4)
+    assert found.lengths.tolist() == [1, 0, 0, 1, 0]
+    assert found.drafted.tolist() == [True, True, False, True, False]
+
+
+def test_a_repetition_goes_on_beyond_its_own_end() -> None:
+    one = sample([7, 8], [7, 8, 7, 8, 7, 8])
+    assert lookup(one, most=31).lengths.tolist() == [5, 4, 3, 2, 1, 0]
+    assert lookup(one, most=2).lengths.tolist() == [2, 2, 2, 2, 1, 0]
+    # The first token comes from the prompt's own pass; one more pass yields the other five.
+    assert replay([lookup(one, 31).lengths], [copies(one)])["all"] == 5.0
+
+
+def test_the_summary_sets_lookup_beside_the_heads() -> None:
+    one = sample(list(range(20)), [*range(3, 15), 99, *range(40, 50)])
+    wrong = np.zeros((len(one.answer), 4), np.bool_)
+    found = summary([one], [Marks(wrong, wrong)], 4)
+    assert found["tpf_refined"]["all"] == 1.0
+    assert found["tpf_lookup"]["copied"] > 2 > found["tpf_lookup"]["new"]
+    assert len(found["lookup_by_position"]) == len(found["by_position"]) == 3
+    # Twelve copied tokens: eleven drafts with a right first token, the twelfth's is wrong.
+    assert found["lookup_by_position"] == [round(11 / 12, 4), round(10 / 11, 4), round(9 / 10, 4)]
+    assert found["lookup_drafted"] == round(12 / 23, 4)
