@@ -1,7 +1,7 @@
 """`load(name)`: any model by name, behind one interface.
 
 Names: a named model (`qwen2.5-coder-0.5b`, ...), `default` (the largest named model that is here and fits),
-`tiny`, `scripted:FILE`, a model folder, a `.gguf` file, `openai:URL#model`, `vllm:NAME`.
+`tiny`, `scripted:FILE`, a model folder, a `.gguf` file, `openai:URL#model`, `vllm:NAME`, `transformers:NAME`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ def load(name: str, *, device: str = "auto", heads: str | None = None, context: 
         from model.backends.openai import OpenAIModel
 
         return OpenAIModel.from_name(rest, context=context)
+    if kind == "transformers" and rest:
+        from model.backends.transformers import TransformersModel
+
+        return TransformersModel(rest, folder=store.resolve(rest), device=device, context=context)
     if kind == "vllm" and rest:
         from model.backends.vllm import VLLMModel
 
