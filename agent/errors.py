@@ -49,3 +49,15 @@ class FinetuneError(AgentError):
     """A round that cannot go on: nothing to learn from, or parts that do not fit each other."""
 
     exit_code = 2
+
+
+class FinetuneModelError(FinetuneError):
+    """The model could not be loaded, or failed while it answered or was trained."""
+
+    exit_code = 4
+
+
+class FinetuneSandboxError(FinetuneError):
+    """The sandbox cannot run or cannot judge; says nothing about the answers."""
+
+    exit_code = 5

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent.stats import mcnemar, paired_bootstrap
 from evals.errors import UsageError
 from evals.rundir import RunFolder
 from evals.sample import scored_from_row
-from evals.stats import mcnemar, paired_bootstrap
 
 
 def compare_runs(a: RunFolder, b: RunFolder) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, get_args, runtime_checkable
 
+from agent.stats import spread
 from evals.benchmark import Benchmark, Task, select
 from evals.errors import ModelFailureError, UsageError
 from evals.judge import Judge
@@ -27,7 +28,6 @@ from evals.run import Listener, Silent, evaluate, make_config
 from evals.rundir import SAMPLES, TIMING, RunFolder, RunWriter, write_atomic
 from evals.settings import Settings
 from evals.source import FromModel, Models, OnStep, Warn
-from evals.stats import spread
 from model.request import Decode
 
 PEERS = ("transformers", "vllm")

@@ -169,31 +169,42 @@ class FromModel:
         return can_batch(self.model, self._batch)
 
     def many(self, wanted: Sequence[tuple[Task, int]]) -> Iterator[tuple[Sample, Timing]]:
-        """Samples as they are finished. Raises ModelFailureError."""
-        fitting: list[tuple[Task, int]] = []
-        requests: list[GenerateRequest] = []
-        for task, index in wanted:
-            request = self._request(task, index)
-            try:
-                # Refuses what does not fit before its first pass; the batch would refuse all of them.
-                self.model.generate(request, self.cancel)
-            except ContextOverflowError:
-                yield _overflow(task, index), {}
-            except ModelError as error:
-                raise ModelFailureError(f"{task.id}: {error}") from error
-            else:
-                fitting.append((task, index))
-                requests.append(request)
+        """Samples as they are finished. Raises ModelFailureError.
+
+        A batch refuses all its requests when one does not fit, before its first pass; only then is each
+        prompt read for itself to find those, so that prompts are encoded once as a rule.
+        """
         try:
-            for place, answer in answer_together(
-                self.model, requests, self.cancel, self._on_step, self._batch
-            ):
-                task, index = fitting[place]
-                text = answer.generation.text
-                attempt = Attempt(text, self._benchmark.extract(task, text), (answer.generation,))
-                yield _sample(task, index, attempt), _timing(attempt, answer.share_s, answer.first_s)
+            try:
+                yield from self._together(wanted)
+            except ContextOverflowError:
+                fitting = []
+                for task, index in wanted:
+                    if self._fits(task, index):
+                        fitting.append((task, index))
+                    else:
+                        yield _overflow(task, index), {}
+                yield from self._together(fitting)
         except ModelError as error:
             raise ModelFailureError(str(error)) from error
+
+    def _together(self, wanted: Sequence[tuple[Task, int]]) -> Iterator[tuple[Sample, Timing]]:
+        requests = [self._request(task, index) for task, index in wanted]
+        for place, answer in answer_together(self.model, requests, self.cancel, self._on_step, self._batch):
+            task, index = wanted[place]
+            text = answer.generation.text
+            attempt = Attempt(text, self._benchmark.extract(task, text), (answer.generation,))
+            yield _sample(task, index, attempt), _timing(attempt, answer.share_s, answer.first_s)
+
+    def _fits(self, task: Task, index: int) -> bool:
+        """Whether the context holds it: `generate` refuses what it does not, before its first pass."""
+        try:
+            self.model.generate(self._request(task, index), self.cancel)
+        except ContextOverflowError:
+            return False
+        except ModelError as error:
+            raise ModelFailureError(f"{task.id}: {error}") from error
+        return True
 
     def _request(self, task: Task, index: int) -> GenerateRequest:
         settings, benchmark = self._settings, self._benchmark

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from agent.stats import Interval, bootstrap_mean, pass_at_k, spread, wilson
 from evals.benchmark import Scored
 from evals.rundir import RunFolder
 from evals.sample import Sample, scored_from_row
-from evals.stats import Interval, bootstrap_mean, pass_at_k, spread, wilson
 
 KS = (1, 5, 10, 100)
 

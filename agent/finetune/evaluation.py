@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-RESAMPLES = 5_000
+from agent.stats import BOOTSTRAP, bootstrap_mean, mcnemar
+
 MIN_TASKS = 8  # with fewer, a bootstrap interval is narrow because it has seen nothing
 Row = Mapping[str, Any]
 
@@ -32,11 +33,7 @@ class Estimate:
         """The bootstrap interval of a mean; nan for no values."""
         if not len(values):
             return cls(math.nan, math.nan, math.nan)
-        array = np.asarray(values, np.float64)
-        rng = np.random.default_rng(seed)
-        means = array[rng.integers(0, len(array), (RESAMPLES, len(array)))].mean(1)
-        low, high = np.quantile(means, [0.025, 0.975])
-        return cls(float(array.mean()), float(low), float(high))
+        return cls(float(np.mean(values)), *bootstrap_mean(values, seed))
 
     def as_list(self) -> list[float | None]:
         """[value, low, high], None for what is not known: JSON has no nan."""
@@ -91,7 +88,7 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
         both=len(both),
         won=won,
         lost=lost,
-        p=_mcnemar(len(lost), len(won)),
+        p=mcnemar(len(lost), len(won)),
     )
 
 
@@ -128,13 +125,7 @@ def _relative(before: Sequence[float], after: Sequence[float]) -> Estimate:
         return Estimate(math.nan, math.nan, math.nan)
     a, b = np.asarray(before), np.asarray(after)
     rng = np.random.default_rng(0)
-    pick = rng.integers(0, len(a), (RESAMPLES, len(a)))
+    pick = rng.integers(0, len(a), (BOOTSTRAP, len(a)))
     ratios = b[pick].mean(1) / a[pick].mean(1) - 1
     low, high = np.quantile(ratios, [0.025, 0.975])
     return Estimate(float(b.mean() / a.mean() - 1), float(low), float(high))
-
-
-def _mcnemar(lost: int, won: int) -> float:
-    n = lost + won
-    tail: float = sum(math.comb(n, i) for i in range(min(lost, won) + 1)) / 2**n
-    return min(1.0, 2 * tail)

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from agent import session
 from agent.author import Author
-from agent.errors import FinetuneError
+from agent.errors import FinetuneError, FinetuneSandboxError
 from agent.events import Done
 from agent.finetune.tasks import DoctestTask
 from agent.loop import run
@@ -205,9 +205,7 @@ def _replay(
                 done = event
     assert done is not None
     if done.exit_code == 5:
-        error = FinetuneError(f"{task.id}: {done.error}")
-        error.exit_code = 5
-        raise error
+        raise FinetuneSandboxError(f"{task.id}: {done.error}")
     return {
         "task": task.id,
         "attempt": attempt.number,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent import session
-from agent.errors import FinetuneError
+from agent.errors import FinetuneError, FinetuneModelError, FinetuneSandboxError
 from agent.finetune import evaluation, training
 from agent.finetune.rollout import GREEDY, attempts, roll_out
 from agent.finetune.selection import PER_TASK, Selection, candidate, documents, select
@@ -97,9 +97,7 @@ class Finetune:
                 stack.enter_context(open_checker(settings.backend, unsafe=settings.unsafe)),
             )
             if not checkers[0].probe.works:
-                error = FinetuneError(f"the sandbox cannot run here: {checkers[0].probe.why}")
-                error.exit_code = 5
-                raise error
+                raise FinetuneSandboxError(f"the sandbox cannot run here: {checkers[0].probe.why}")
             old = self._old_heads()
             if self.train_tasks:
                 self._roll_out(
@@ -187,9 +185,7 @@ class Finetune:
                 progress=lambda done, total: self.say(stage, done, total),
             )
         except ModelError as error:
-            failed = FinetuneError(f"{stage}: {error}")
-            failed.exit_code = 4
-            raise failed from error
+            raise FinetuneModelError(f"{stage}: {error}") from error
         finally:
             model.drop()
 
@@ -246,9 +242,7 @@ class Finetune:
                 config, folder / "train", lambda record: self.say("training", record["step"], steps)
             )
         except ModelError as error:
-            failed = FinetuneError(str(error))
-            failed.exit_code = 4
-            raise failed from error
+            raise FinetuneModelError(str(error)) from error
         finally:
             _release()
 

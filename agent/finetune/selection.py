@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import python_code
-from agent.errors import FinetuneError
+from agent.errors import FinetuneError, FinetuneSandboxError
 from agent.examples import cases_in_text
 from agent.finetune.tasks import LIMITS, DoctestTask
 from agent.scaffold import scaffold_in_text
@@ -155,9 +155,7 @@ def select(
     solved: dict[str, list[Candidate]] = defaultdict(list)
     for (made, check), verdict in zip(passed, verdicts, strict=True):
         if not verdict.rewardable:
-            error = FinetuneError(f"the sandbox cannot judge here: {verdict.detail or verdict.status}")
-            error.exit_code = 5
-            raise error
+            raise FinetuneSandboxError(f"the sandbox cannot judge here: {verdict.detail or verdict.status}")
         if not verdict.ok:
             result.dropped["fails when verified again"].append(made.id)
         elif lists_examples(made.code, check.cases):

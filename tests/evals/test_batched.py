@@ -30,19 +30,26 @@ class Together:
     def __init__(self, device: str = "cuda", dies_after: int = 10**9) -> None:
         self.info = ModelInfo("together", "fake", 10_000, device, "none")
         self.batches: list[int] = []
+        self.singles = 0
         self.dies_after = dies_after
 
     def count_tokens(self, text: str) -> int:
         return len(text)
 
     def generate(self, request: GenerateRequest, cancel: Any = None) -> Iterator[Step]:
+        self.singles += 1
+        self._accept(request)
+        return self._steps(request)
+
+    def _accept(self, request: GenerateRequest) -> None:
         if "next_smallest" in request.messages[0].content:
             raise ContextOverflowError("too long")
-        return self._steps(request)
 
     def generate_many(
         self, requests: Sequence[GenerateRequest], cancel: Any = None, max_batch: int | None = None
     ) -> Iterator[tuple[int, Step]]:
+        for request in requests:
+            self._accept(request)
         self.batches.append(len(requests))
         running = [(index, self._steps(request)) for index, request in enumerate(requests)]
         ended = 0
@@ -86,6 +93,8 @@ def test_a_batch_gives_the_samples_of_single_answers(tmp_path: Path) -> None:
     run(tmp_path / "one", one, batch=1)
     summary = run(tmp_path / "many", many)
     assert (one.batches, many.batches) == ([], [9])
+    # Each prompt is encoded once: the batch is not preceded by single requests.
+    assert (one.singles, many.singles) == (9, 0)
     for name in (SAMPLES, VERDICTS):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
     rows = list(RunFolder(tmp_path / "many").rows(TIMING))
