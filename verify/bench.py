@@ -165,8 +165,8 @@ def correctness(tasks: dict[str, dict[str, str]], derived: dict[str, Any], check
     """Canonical solutions that pass, twice, all workers busy; and with one expected value changed each."""
     total = float(len(tasks))
     forms: tuple[tuple[str, list[CheckRequest]], ...] = (
-        ("canonical solutions passed, own test source", [*humaneval.source_checks(tasks)]),
-        ("canonical solutions passed, function cases", [*derived.values()]),
+        ("canonical passed, own test source", [*humaneval.source_checks(tasks)]),
+        ("canonical passed, function cases", [*derived.values()]),
     )
     for name, requests in forms:
         for turn in (1, 2):

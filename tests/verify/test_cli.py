@@ -158,3 +158,25 @@ def test_rows_of_both_benchmarks_fit_one_table(capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     assert "theirs" in printed
     assert "warm" in printed
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_benchmark_row_keeps_its_name_peer_and_note_whole(width: int) -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from verify.bench import PEER_EVALPLUS, Row
+    from verify.commands.bench import bench_table
+
+    name, peer = "canonical passed, own test source, run 1", f"{PEER_EVALPLUS}, HumanEval/0"
+    row = Row(name, 1_234.0, "1/s", 164.0, 7.52, 0.0456, peer, "2 workers on 2 cores")
+    console = Console(file=StringIO(), width=width)
+    console.print(bench_table([row.to_dict()]))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    _, first, second, third = printed.splitlines()
+    assert first.split("  ")[0] == name
+    assert "1,234 1/s" in first
+    assert second.strip() == f"beside {peer}"
+    assert third.strip() == "2 workers on 2 cores"
+    assert max(map(len, printed.splitlines())) <= width

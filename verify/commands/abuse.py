@@ -68,7 +68,11 @@ def abuse(backend: str, lang: str, only: str | None, *, unsafe: bool, as_json: b
             )
         )
         return int(not all(row.ok for row in rows))
-    table = Table("case", "verdict", "ms", "problems", title=f"{name}: {isolation}")
+    click.echo(f"{name}: {isolation}")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("case", "verdict", "ms"):
+        table.add_column(heading, justify="right" if heading == "ms" else "left", no_wrap=True)
+    table.add_column("problems")
     for row in rows:
         colour = "green" if row.ok else "red"
         problems = "; ".join(row.problems) or ("" if row.allowed else f"wrong status; the attack: {row.why}")

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 
 @click.command()
@@ -73,26 +76,29 @@ def bench(
 
 
 def _print(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if as_json:
         click.echo(json.dumps(list(rows)))
         return
     console = Console(stderr=True)
-    table = Table("what", "value", "unit", "beside", "ratio", "spread", "peer", "note")
     with console.status("measuring"):
-        for row in rows:
-            figures = [_number(row.get(name)) for name in ("beside", "ratio", "spread")]
-            table.add_row(
-                row["name"],
-                _number(row["value"]),
-                row["unit"],
-                *figures,
-                row.get("peer", ""),
-                row.get("note", ""),
-            )
+        table = bench_table(rows)
     Console().print(table)
+
+
+def bench_table(rows: Iterable[dict[str, Any]]) -> Table:
+    """Rows of either benchmark in 80 columns: figures in columns, the peer and the note under the name."""
+    table = Table("what", box=None, pad_edge=False)
+    for name in ("value", "beside", "ratio", "spread"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        peer = row.get("peer")
+        what = Text(row["name"])
+        for line in (f"beside {peer}" if peer else "", row.get("note")):
+            if line:
+                what.append(f"\n  {line}", "dim")
+        figures = [_number(row.get(name)) for name in ("beside", "ratio", "spread")]
+        table.add_row(what, f"{_number(row['value'])} {row['unit']}", *figures)
+    return table
 
 
 def _number(value: float | None) -> str:
@@ -100,9 +106,7 @@ def _number(value: float | None) -> str:
 
 
 def _soak(count: int, backend: str, as_json: bool) -> int:
-    from rich.console import Console
     from rich.progress import Progress
-    from rich.table import Table
 
     from verify.soak import soak
 
