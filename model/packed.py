@@ -9,8 +9,8 @@ time.
 Exactness: the matmuls of a pass of 1, 8 or 128 tokens give every row the same bits, so a token's logits do
 not depend on how many others are in the pass: `verified` equals `ar` and a batch equals its members without
 any rule for ties. Plain float32 matmuls (MKL) do not have this property. A pass of one row is run as two
-where one row alone takes another kernel (`row_floor`); model.exact checks the property on the device at
-hand.
+where one row alone takes another kernel (`ROW_FLOOR`), one of many rows in bfloat16 in parts
+(`ROW_CEILING`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from model.projection import DenseProjection, Projection
 from model.roles import Route
 
 ROW_FLOOR = 2
+ROW_CEILING = 32
+"""From 33 rows on oneDNN's bfloat16 kernels sum in another order on CPUs with AMX (docs/log.md)."""
 
 
 class Packed:
@@ -37,6 +39,9 @@ class Packed:
         rows = x.numel() // x.shape[-1]
         if rows < ROW_FLOOR:
             return self._run(x.expand(ROW_FLOOR, *x.shape[1:]))[:1]
+        if rows > ROW_CEILING and x.dtype == torch.bfloat16:
+            parts = torch.split(x.reshape(rows, x.shape[-1]), ROW_CEILING)
+            return torch.cat([self(part) for part in parts]).view(*x.shape[:-1], -1)
         return self._run(x)
 
     def _run(self, x: torch.Tensor) -> torch.Tensor:
