@@ -32,32 +32,35 @@ def train(config: Path, run: Path | None, resume: bool, as_json: bool) -> None:
     if not resume and (folder / "log.jsonl").exists():
         raise ConfigError(f"{folder} holds a run already; choose another --run, delete it, or resume it")
 
+    from model.train.processes import first
     from model.train.trainer import Trainer
 
-    with _Display(as_json) as display:
+    with _Display(as_json, shown=first()) as display:
         trainer = Trainer(settings, folder, display.show)
-        if trainer.batches.dropped:
+        if trainer.batches.dropped and first():
             click.echo(f"{trainer.batches.dropped} samples without a usable answer left out", err=True)
-        if trainer.fresh:
+        if trainer.fresh and first():
             click.echo(
                 f"not in {settings.start}, or of another shape, so fresh: {', '.join(trainer.fresh)}",
                 err=True,
             )
-        if resume and trainer.resume():
+        if resume and trainer.resume() and first():
             click.echo(f"resumed at step {trainer.step}", err=True)
         trainer.fit()
-    click.echo(f"heads: {folder / 'heads'}", err=as_json)
+        trainer.processes.end()
+    if first():
+        click.echo(f"heads: {folder / 'heads'}", err=as_json)
 
 
 class _Display:
     """A progress bar for people, JSON lines for machines."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, *, shown: bool = True) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.as_json = as_json
         columns = (BarColumn(), TextColumn("{task.description}"))
-        self.progress = Progress(*columns, disable=as_json)
+        self.progress = Progress(*columns, disable=as_json or not shown)
 
     def __enter__(self) -> _Display:
         self.progress.start()

@@ -75,11 +75,11 @@ class SequentialConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """micro_batch_size: rows a forward; gradient_accumulation_steps: forwards a step. seconds: stop (and
-    let the learning rate end) after so much time instead of `max_steps`. decay_start: share of the run
-    after which the rate falls along a cosine to `final_learning_rate` times its top. row_tokens: clean
-    tokens a row; draft_tokens: draft tokens a row. device: auto, cpu or cuda. log_every, save_every:
-    steps."""
+    """micro_batch_size: rows a forward, of all processes; gradient_accumulation_steps: forwards a step.
+    seconds: stop (and let the learning rate end) after so much time instead of `max_steps`.
+    decay_start: share of the run after which the rate falls along a cosine to `final_learning_rate` times
+    its top. row_tokens: clean tokens a row; draft_tokens: draft tokens a row. device: auto, cpu or cuda.
+    distributed: over several processes (torchrun), auto is ddp. log_every, save_every: steps."""
 
     micro_batch_size: int = 8
     gradient_accumulation_steps: int = 1
@@ -99,6 +99,7 @@ class TrainingConfig:
     draft_vocabulary: int = 32768
     gradient_checkpointing: bool = False
     compile: bool = False
+    distributed: Literal["auto", "ddp", "fsdp2"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 10
     save_every: int = 500

@@ -11,6 +11,7 @@ docs/training.md.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from model.train.attention import Cache, CleanPass, Masked, OverClean, clean_rul
 from model.train.config import TrainConfig
 from model.train.loss import Loss, blended_loss
 from model.train.objectives import length, order
+from model.train.processes import full
 from model.train.tensors import Tensors
 
 
@@ -38,8 +40,15 @@ class Terms:
     log: dict[str, torch.Tensor]
 
 
+Mean = Callable[[torch.Tensor], torch.Tensor]
+
+
 class PackedForward:
-    def __init__(self, base: Base, heads: HeadSet, config: TrainConfig) -> None:
+    def __init__(
+        self, base: Base, heads: HeadSet, config: TrainConfig, mean: Mean = lambda value: value
+    ) -> None:
+        """mean: of a number over all processes of the run."""
+        self.mean = mean
         self.base, self.heads, self.config = base, heads, config
         self.device = base.device
         self.flex = self.device.type == "cuda"
@@ -47,20 +56,27 @@ class PackedForward:
         names = {head.role: name for name, head in heads.config.heads.items()}
         self.clean_head, self.draft_head = names.get(Role.CLEAN), names.get(Role.DRAFT)
         self.length_head = names.get(Role.LENGTH)
-        output = base.head.weight
-        assert isinstance(output, torch.Tensor)
-        self.output_VD = output
-        vocab = heads.draft_vocab
-        if vocab.numel():
-            self.draft_output_VD = output[vocab].contiguous()
-            self.index_of_V = torch.full((base.config.vocab,), -1, device=self.device)
-            self.index_of_V[vocab] = torch.arange(len(vocab), device=self.device)
-        else:
-            self.draft_output_VD = output
-            self.index_of_V = torch.arange(base.config.vocab, device=self.device)
+        self.use_vocabulary()
         if self.compiled:
             for layer in base.layers:
                 layer.compile(dynamic=False)
+
+    def use_vocabulary(self) -> None:
+        """Take up the heads' draft vocabulary; call it again when that has changed."""
+        output = full(self.base.head_weight().detach())
+        vocab = self.heads.draft_vocab
+        if vocab.numel():
+            self.draft_output_VD = output[vocab].contiguous()
+            self.index_of_V = torch.full((self.base.config.vocab,), -1, device=self.device)
+            self.index_of_V[vocab] = torch.arange(len(vocab), device=self.device)
+        else:
+            self.draft_output_VD = output
+            self.index_of_V = torch.arange(self.base.config.vocab, device=self.device)
+
+    @property
+    def output_VD(self) -> torch.Tensor:  # noqa: N802 - shape suffix
+        """The output matrix; asked for in each pass, since a sharded one is whole only there."""
+        return self.base.head_weight()
 
     def __call__(self, t: Tensors) -> Terms:
         clean_RTD, cache = self.clean(t)
@@ -73,7 +89,12 @@ class PackedForward:
         if self.clean_head and goals.next_token:
             flat = [x.flatten(0, 1) for x in (clean_RTD, t.next_target_RT, t.next_weight_RT)]
             loss = blended_loss(
-                flat[0], self.output_VD, flat[1].clamp_min(0), flat[2], compiled=self.compiled
+                flat[0],
+                self.output_VD,
+                flat[1].clamp_min(0),
+                flat[2],
+                mass=self.mean(flat[2].sum()),
+                compiled=self.compiled,
             )
             log["next_token"] = loss.token
             total = total + goals.next_token * loss.total
@@ -130,7 +151,8 @@ class PackedForward:
             samples=settings.order_trajectories,
             generator=generator,
         )
-        visible, weight = order.states(revealed_RKB, settings.order_passes, settings.order_horizon, generator)
+        drawn_RK = t.noise(t.ordered_N, generator=generator)
+        visible, weight = order.states(revealed_RKB, settings.order_passes, settings.order_horizon, drawn_RK)
         t.draft_ids_RNB[:, blocks] = torch.where(visible, t.truth_RNB[:, blocks], self.heads.mask_id or 0)
         t.weight_RNB[:, blocks] = weight * (t.target_RNB[:, blocks] >= 0)
         t.certain_RNB[:, blocks] = t.weight_RNB[:, blocks]
@@ -169,13 +191,15 @@ class PackedForward:
             def part(x: torch.Tensor) -> torch.Tensor:
                 return x[:, blocks].flatten()
 
+            weight_S = part(weight_RNB)
             return blended_loss(
                 states_RKBD.reshape(-1, D),
                 self.draft_output_VD,
                 part(index_RNB).clamp_min(0),
-                part(weight_RNB),
+                weight_S,
                 None if teacher_RNBD is None else teacher_RNBD[:, blocks].reshape(-1, D),
                 kl=goals.kl,
+                mass=self.mean(weight_S.sum()),
                 certain_S=part(certain_RNB) if goals.certainty else None,
                 compiled=self.compiled,
             )
@@ -184,7 +208,7 @@ class PackedForward:
         plain = loss(blocks_RNBD, slice(None))
         log["token"], log["kl"], log["entropy"] = plain.token, plain.kl, plain.entropy
         whole = known_RNB.flatten().float()
-        log["right"] = (plain.correct_S * whole).sum() / whole.sum().clamp_min(1)
+        log["right"] = (plain.correct_S * whole).sum() / self._count(whole)
         total = plain.total
         if self.heads.sequential is not None and goals.refined and t.refined_N:
             blocks = slice(0, t.refined_N)
@@ -194,7 +218,7 @@ class PackedForward:
             refined = loss(states.view(R, t.refined_N, B, D), blocks)
             known = known_RNB[:, blocks].flatten().float()
             log["refined_token"] = refined.token
-            log["refined_right"] = (refined.correct_S * known).sum() / known.sum().clamp_min(1)
+            log["refined_right"] = (refined.correct_S * known).sum() / self._count(known)
             total = total + goals.refined * refined.total
         return total
 
@@ -211,8 +235,12 @@ class PackedForward:
         logits_RLC = self.heads.length(self.query(t, cache))
         real_RL = t.query_RL >= 0
         loss_RL = length.loss(logits_RLC, t.bucket_RL, t.open_RL) * real_RL
-        mean: torch.Tensor = loss_RL.sum() / real_RL.sum().clamp_min(1)
+        mean: torch.Tensor = loss_RL.sum() / self._count(real_RL)
         return mean
+
+    def _count(self, marks: torch.Tensor) -> torch.Tensor:
+        """How many, on average over the processes; never 0."""
+        return self.mean(marks.sum().float()).clamp_min(1e-6)
 
     def _run(self, x: torch.Tensor, position: torch.Tensor, attention: Any, route: Route) -> torch.Tensor:
         if not (self.config.training.gradient_checkpointing and torch.is_grad_enabled()):

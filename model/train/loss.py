@@ -43,13 +43,15 @@ def blended_loss(
     *,
     kl: float = 0.0,
     certain_S: torch.Tensor | None = None,
+    mass: torch.Tensor | None = None,
     compiled: bool = False,
     chunk: int = CHUNK,
 ) -> Loss:
     """States [S, D] against the output matrix [V, D]. weight_S: of each state, 0 to leave it out (its
-    target may then be anything in range); certain_S: weight of its entropy where it is right."""
+    target may then be anything in range); certain_S: weight of its entropy where it is right.
+    mass: what the sums are divided by (None: the weights' sum)."""
     kl = kl if teacher_SD is not None else 0.0
-    mass = weight_S.sum().clamp_min(1e-6)
+    mass = (weight_S.sum() if mass is None else mass).clamp_min(1e-6)
     certain_S = torch.zeros_like(weight_S) if certain_S is None else certain_S
     states = len(h_SD)
     if compiled and (short := -states % chunk):

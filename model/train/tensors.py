@@ -21,11 +21,12 @@ class Tensors:
             setattr(self, name, value)
 
     @classmethod
-    def of(cls, batch: Batch, device: torch.device) -> Tensors:
-        """The fields of a Batch, under the same names."""
+    def of(cls, batch: Batch, device: torch.device, rows: slice = slice(None)) -> Tensors:
+        """The fields of a Batch, under the same names. rows: those of this process."""
         arrays = {f.name: getattr(batch, f.name) for f in fields(batch)}
         counts = {name: arrays.pop(name) for name in ("refined_N", "ordered_N", "seed")}
-        made = cls(device, **arrays)
+        made = cls(device, **{name: array[rows] for name, array in arrays.items()})
+        made.rows, made.all_rows = rows, len(batch.ids_RT)
         for name, value in counts.items():
             setattr(made, name, value)
         return made
@@ -43,3 +44,9 @@ class Tensors:
     refined_N: int = 0  # noqa: N815 - shape suffix
     ordered_N: int = 0  # noqa: N815 - shape suffix
     seed: tuple[int, ...] = ()
+    rows: slice = slice(None)
+    all_rows: int = 0
+
+    def noise(self, *shape: int, generator: torch.Generator) -> torch.Tensor:
+        """Uniform [R, *shape] for these rows, as drawn for all rows of the global batch."""
+        return torch.rand((self.all_rows or len(self.anchor_RN), *shape), generator=generator)[self.rows]

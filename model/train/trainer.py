@@ -6,13 +6,14 @@ RUN/heads.
 
 Batches and noise depend on (seed, step) alone, so a run that is killed and resumed has the loss curve of
 one that was not (bit for bit on the CPU; a timed run follows the clock instead). Base weights are frozen;
-adapters are float32 masters that the forward pass casts to the compute dtype.
+adapters are float32 masters that the forward pass casts to the compute dtype. Started by torchrun or
+`accelerate launch` the run is shared by processes (model.train.processes); the first writes and logs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,22 +28,37 @@ from model.base import Base
 from model.checkpoint import base_sha256
 from model.data.packages import DataError
 from model.data.samples import Samples
-from model.errors import ModelError, NumericsError
+from model.errors import ModelError
 from model.heads import HeadSet, check_folder
 from model.tokenizer import Tokenizer
 from model.train import checkpoint
-from model.train.config import ConfigError, TrainConfig
+from model.train.config import TrainConfig
+from model.train.device import out_of_memory, pick_device
 from model.train.forward import PackedForward, Terms
 from model.train.lengths import training_median
+from model.train.meter import Meter, Record
 from model.train.objectives.next_token import scaffold_ids
 from model.train.packing import Batches
+from model.train.processes import Processes, full, gathered, like
 from model.train.schedule import learning_rate
 from model.train.start import take_over
 from model.train.tensors import Tensors
 from model.train.vocabulary import commonest
 
-Record = dict[str, Any]
 OnLog = Callable[[Record], None]
+
+
+class Pass(nn.Module):
+    """The packed forward as one module, which is what DDP and FSDP2 wrap."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.base, self.heads = trainer.base, trainer.heads
+        self.trainer = trainer
+
+    def forward(self, t: Tensors) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        terms = self.trainer.forward(t)
+        return terms.total, terms.log
 
 
 class Trainer:
@@ -50,7 +66,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, run: Path, on_log: OnLog = lambda record: None) -> None:
         self.config, self.run, self.on_log = config, run, on_log
-        self.device = pick_device(config)
+        self.processes = Processes.of(config, pick_device(config))
+        self.device = self.processes.device
         folder = store.resolve(config.base)
         self.tokenizer = Tokenizer(folder)
         self.base_sha256 = base_sha256(folder)
@@ -71,15 +88,20 @@ class Trainer:
             self.heads.draft_vocab = torch.from_numpy(vocab).to(self.device)
         self.answer_median = training_median(samples)
         self.batches = Batches(samples, config, mask_id if mask_id is not None else -1, scaffold)
-        self.forward = PackedForward(self.base, self.heads, config)
-        self.parameters = dict(self._trained())
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
+        self.forward = PackedForward(self.base, self.heads, config, self.processes.mean)
+        self.heads.requires_grad_(False)
+        for _, parameter in self._trained():
+            parameter.requires_grad_(True)
+        optimizer = torch.optim.AdamW(
+            [parameter for _, parameter in self._trained()],
             lr=config.training.learning_rate,
             weight_decay=config.training.weight_decay,
             betas=(0.9, 0.95),
             fused=self.device.type == "cuda",
         )
+        self.whole_pass = Pass(self)
+        self.model, self.optimizer = self.processes.prepare(self.whole_pass, optimizer)
+        self.parameters = dict(self._trained())
         self.step, self.elapsed = 0, 0.0
 
     def _samples(self) -> Samples:
@@ -117,7 +139,9 @@ class Trainer:
 
     def resume(self) -> bool:
         """Take up the newest checkpoint of the run, if there is one."""
-        checkpoint.clear_partial(self.run)
+        if self.processes.main:
+            checkpoint.clear_partial(self.run)
+        self.processes.wait()
         path = checkpoint.latest(self.run)
         if path is None:
             return False
@@ -134,20 +158,26 @@ class Trainer:
             )
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                parameter.copy_(state["parameters"][name])
+                parameter.copy_(like(state["parameters"][name], parameter))
+        for parameter, moments in zip(
+            self.parameters.values(), state["optimizer"]["state"].values(), strict=False
+        ):
+            moments.update({name: like(value, parameter) for name, value in moments.items()})
         self.optimizer.load_state_dict(state["optimizer"])
         self.heads.draft_vocab = state["draft_vocab"]
-        self.forward = PackedForward(self.base, self.heads, self.config)
+        self.forward.use_vocabulary()
         self.step, self.elapsed = state["step"], state["elapsed"]
-        _cut_log(self.run / "log.jsonl", self.step)
+        if self.processes.main:
+            _cut_log(self.run / "log.jsonl", self.step)
         return True
 
     def fit(self) -> None:
         """Run to the end. Raises NumericsError on a loss that is no number; the last good checkpoint
         stays."""
-        self.run.mkdir(parents=True, exist_ok=True)
-        (self.run / "config.json").write_text(json.dumps(self.config.as_dict(), indent=1) + "\n")
-        with (self.run / "log.jsonl").open("a", encoding="utf-8") as log, ThreadPoolExecutor(1) as builder:
+        if self.processes.main:
+            self.run.mkdir(parents=True, exist_ok=True)
+            (self.run / "config.json").write_text(json.dumps(self.config.as_dict(), indent=1) + "\n")
+        with self.processes.guarded(), ThreadPoolExecutor(1) as builder:
             meter = Meter(self)
             ahead: Future[Any] = builder.submit(self._build, self.step, self.stage2)
             while self.progress < 1 and self.step < self.config.training.max_steps:
@@ -161,17 +191,25 @@ class Trainer:
                 self.step += 1
                 if self.step % self.config.training.log_every == 0 or self.step == 1:
                     record = meter.record()
-                    log.write(json.dumps(record) + "\n")
-                    log.flush()
-                    self.on_log(record)
-                self.elapsed += time.monotonic() - started
+                    self._log(record)
+                self.elapsed = self.processes.agree(self.elapsed + time.monotonic() - started)
                 if self.step % self.config.training.save_every == 0:
                     meter.check()
                     self.save()
             meter.check()
             ahead.cancel()
-        self.save()
-        self.write_heads(self.run / "heads")
+            self.save()
+            with gathered(self.whole_pass, self.parameters):
+                if self.processes.main:
+                    self.write_heads(self.run / "heads")
+            self.processes.wait()
+
+    def _log(self, record: Record) -> None:
+        if not self.processes.main:
+            return
+        with (self.run / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(record) + "\n")
+        self.on_log(record)
 
     @property
     def stage2(self) -> bool:
@@ -180,7 +218,8 @@ class Trainer:
     def _build(self, step: int, stage2: bool) -> tuple[list[Tensors], bool]:
         count = self.config.training.gradient_accumulation_steps
         batches = [self.batches.at(step, micro, edits=stage2) for micro in range(count)]
-        return [Tensors.of(batch, self.device) for batch in batches], stage2
+        rows = self.processes.rows(self.config.training.micro_batch_size)
+        return [Tensors.of(batch, self.device, rows) for batch in batches], stage2
 
     def _update(self, batches: list[Tensors]) -> tuple[Terms, torch.Tensor]:
         training = self.config.training
@@ -189,31 +228,41 @@ class Trainer:
             group["lr"] = rate
         total: Terms | None = None
         try:
-            for batch in batches:
-                terms = self.forward(batch)
-                (terms.total / len(batches)).backward()  # type: ignore[no-untyped-call]  # torch's backward is untyped
+            for number, batch in enumerate(batches):
+                last = number + 1 == len(batches)
+                local = contextlib.nullcontext() if last else self.processes.accumulating(self.model)
+                with local:
+                    terms = Terms(*self.model(batch))
+                    (terms.total / len(batches)).backward()  # type: ignore[no-untyped-call]  # torch's backward is untyped
                 total = terms if total is None else _added(total, terms)
-            norm = nn.utils.clip_grad_norm_(self.parameters.values(), training.clip)
+            norm = full(nn.utils.clip_grad_norm_(self.parameters.values(), training.clip))
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         except torch.OutOfMemoryError as error:
-            raise ModelError(_out_of_memory(self.config, self.device)) from error
+            raise ModelError(out_of_memory(self.config, self.device)) from error
         assert total is not None
         total.log = {name: value / len(batches) for name, value in total.log.items()}
         return total, norm
 
-    def save(self) -> Path:
-        """Write a checkpoint of the present step."""
+    def save(self) -> None:
+        """Write a checkpoint of the present step: whole tensors, so that it loads on any number of
+        processes."""
+        optimizer = self.optimizer.state_dict()
+        for moments in optimizer["state"].values():
+            moments.update({name: full(value) for name, value in moments.items()})
         state = {
             "step": self.step,
             "elapsed": self.elapsed,
             "base_sha256": self.base_sha256,
             "identity": json.dumps(_identity(self.config), sort_keys=True),
-            "parameters": {name: p.detach() for name, p in self.parameters.items()},
-            "optimizer": self.optimizer.state_dict(),
+            "parameters": {name: full(p.detach()) for name, p in self.parameters.items()},
+            "optimizer": optimizer,
             "draft_vocab": self.heads.draft_vocab,
         }
-        return checkpoint.save(self.run, self.step, state, self.write_heads)
+        with gathered(self.whole_pass, self.parameters):
+            if self.processes.main:
+                checkpoint.save(self.run, self.step, state, self.write_heads)
+        self.processes.wait()
 
     def write_heads(self, folder: Path) -> None:
         training = self.config.training
@@ -239,110 +288,16 @@ class Trainer:
         )
 
 
-class Meter:
-    """Averages between two log records, read from the device one step late so that it is never waited for."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self._sums: dict[str, torch.Tensor] = {}
-        self._last: torch.Tensor | None = None
-        self._steps = self._draft = self._clean = 0
-        self._since = time.monotonic()
-
-    def count(self, batches: list[Tensors], terms: Terms, norm: torch.Tensor) -> None:
-        if self._last is not None:
-            self._require_finite(self._last)
-        self._last = terms.log["loss"] + norm * 0
-        for name, value in {**terms.log, "grad_norm": norm}.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._steps += 1
-        self._draft += sum(batch.draft_ids_RNB.numel() for batch in batches)
-        self._clean += sum(batch.ids_RT.numel() for batch in batches)
-
-    def check(self) -> None:
-        """Raises NumericsError when the newest loss or gradient is no number."""
-        if self._last is not None:
-            self._require_finite(self._last)
-
-    def record(self) -> Record:
-        self.check()
-        trainer, training = self.trainer, self.trainer.config.training
-        values = {name: round(float(total) / self._steps, 6) for name, total in self._sums.items()}
-        seconds = time.monotonic() - self._since
-        cuda = trainer.device.type == "cuda"
-        progress = trainer.progress
-        record: Record = {
-            "step": trainer.step,
-            "seconds": round(trainer.elapsed, 2),
-            "epoch": round(
-                trainer.step
-                * training.micro_batch_size
-                * training.gradient_accumulation_steps
-                / trainer.batches.rows_per_epoch,
-                3,
-            ),
-            "stage": 2 if trainer.stage2 else 1,
-            "learning_rate": trainer.optimizer.param_groups[0]["lr"],
-            **values,
-            "draft_tokens_per_s": round(self._draft / seconds),
-            "clean_tokens_per_s": round(self._clean / seconds),
-            "memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if cuda else 0.0,
-            "eta_s": round(trainer.elapsed / progress * (1 - progress)) if progress else None,
-        }
-        self._sums, self._steps, self._draft, self._clean = {}, 0, 0, 0
-        self._since = time.monotonic()
-        return record
-
-    def _require_finite(self, loss: torch.Tensor) -> None:
-        if not math.isfinite(float(loss)):
-            last = checkpoint.latest(self.trainer.run)
-            kept = f"{last} is the last good checkpoint" if last else "no checkpoint was written yet"
-            raise NumericsError(
-                f"the loss is no number at step {self.trainer.step}; stopped, {kept}. Lower "
-                "training.learning_rate or training.clip and resume"
-            )
-
-
-def pick_device(config: TrainConfig) -> torch.device:
-    """Raises ConfigError when the configuration needs a GPU and there is none."""
-    have = torch.cuda.is_available()
-    training = config.training
-    if not have and (training.device == "cuda" or training.base_model_quantization == "fp8"):
-        asked = (
-            "training.device: cuda" if training.device == "cuda" else "training.base_model_quantization: fp8"
-        )
-        raise ConfigError(
-            f"{asked} needs an NVIDIA GPU, and this machine shows none; run it there or change the key"
-        )
-    return torch.device("cuda" if have and training.device != "cpu" else "cpu")
-
-
 def _identity(config: TrainConfig) -> dict[str, Any]:
     """What must not change between the parts of a run: all but how long it goes on and where it logs."""
     plain = config.as_dict()
-    for key in ("max_steps", "seconds", "log_every", "save_every", "device", "compile"):
+    for key in ("max_steps", "seconds", "log_every", "save_every", "device", "compile", "distributed"):
         plain["training"].pop(key)
     return plain
 
 
 def _added(a: Terms, b: Terms) -> Terms:
     return Terms(a.total, {name: value + b.log[name] for name, value in a.log.items()})
-
-
-def _out_of_memory(config: TrainConfig, device: torch.device) -> str:
-    training = config.training
-    total = torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else 0.0
-    rows = training.micro_batch_size
-    if rows > 1:
-        advice = (
-            f"lower training.micro_batch_size from {rows} to {rows // 2} and raise "
-            f"gradient_accumulation_steps to {2 * training.gradient_accumulation_steps}"
-        )
-    elif not training.gradient_checkpointing:
-        advice = "set training.gradient_checkpointing to true"
-    else:
-        advice = f"lower training.draft_tokens from {training.draft_tokens} to {training.draft_tokens // 2}"
-    return f"out of memory ({total:.0f} GiB on this GPU): {advice}; the run resumes from its last checkpoint"
 
 
 def _cut_log(path: Path, step: int) -> None:

@@ -80,7 +80,7 @@ def _one(
         shown = Tensors.like(t, draft_ids_RNB=torch.where(revealed <= passes, truth_RKB, mask_id))
         states = forward.draft(shown, cache, eager=True).view(R, K, B, -1)
         sure, of_truth = _confidence(forward, states[:, :, :-1], truth_RKB[..., 1:])
-        noise = -torch.log(-torch.log(torch.rand((R, K, B - 1), generator=generator).clamp(1e-6, 1 - 1e-6)))
+        noise = -torch.log(-torch.log(t.noise(K, B - 1, generator=generator).clamp(1e-6, 1 - 1e-6)))
         score = torch.full((R, K, B), -math.inf, device=sure.device)
         score[..., 1:] = sure + NOISE * noise.to(sure.device)
         score = score.masked_fill(~masked, -math.inf)

@@ -12,13 +12,13 @@ import torch
 
 
 def states(
-    revealed_RKB: torch.Tensor, passes: int, horizon: int, generator: torch.Generator
+    revealed_RKB: torch.Tensor, passes: int, horizon: int, drawn_RK: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(visible [R, K, B], weight [R, K, B]) of a point drawn on each trajectory (`model.train.trajectories`:
-    revealed holds passes, 0 for what was visible before). A state predicts the token after its own."""
-    R, K, _ = revealed_RKB.shape
+    revealed holds passes, 0 for what was visible before; drawn [R, K]: uniform
+    in [0, 1)). A state predicts the token after its own."""
     last_RK = torch.where(revealed_RKB <= passes, revealed_RKB, 0).amax(-1).clamp_min(1)
-    drawn_RK = torch.rand((R, K), generator=generator).to(revealed_RKB.device)
+    drawn_RK = drawn_RK.to(revealed_RKB.device)
     at_RK1 = (drawn_RK * last_RK).long().clamp_max(last_RK - 1)[..., None]  # passes done: 0 .. last - 1
     next_RKB = (revealed_RKB > at_RK1) & (revealed_RKB <= (at_RK1 + horizon).clamp_max(passes))
     weight_RKB = torch.zeros(revealed_RKB.shape, device=revealed_RKB.device)

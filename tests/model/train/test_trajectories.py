@@ -61,7 +61,9 @@ def test_states_of_a_trajectory(seed: int, passes: int, horizon: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     revealed = torch.randint(1, passes + 2, (2, 3, 8), generator=generator)
     revealed[..., 0] = 0
-    visible, weight = order.states(revealed, passes, horizon, generator)
+    visible, weight = order.states(
+        revealed, passes, horizon, torch.rand(revealed.shape[:2], generator=generator)
+    )
     assert visible[..., 0].all()
     assert (weight[..., -1] == 0).all()
     for block in range(6):
