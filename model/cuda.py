@@ -9,24 +9,20 @@ the plain torch path.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch.nn import functional as F
 
 from model.base import MLP, Base
+from model.cuda_matrix import Matrix
+from model.cuda_pass import GraphPass, Layout, Memory, OnePass
 from model.heads import HeadSet
-from model.kernels.attention import SPAN, AttentionSpace, attend
-from model.kernels.fp8_linear import fp8_linear
+from model.kernels.attention import SPAN, AttentionSpace
 from model.kernels.linear import Workspace, linear
-from model.kernels.pointwise import rms_norm, rotate_write
+from model.kernels.pointwise import rms_norm
 from model.kvcache import KVCache, pack_tokens
-from model.lora import Adapter, RoutedProjection
 from model.plan import WIDEST
-from model.projection import DenseProjection, Projection
-from model.quantised import Fp8Experts, Fp8Projection
+from model.quantised import Fp8Experts
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
@@ -56,155 +52,6 @@ def supported(base: Base) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """A fused projection, and what it becomes with each head merged in.
-
-    Merged, a head costs a second reading of the weight and no launch of its own, where A and B would cost up
-    to four; tokens of all roles go through one launch. Only an FP8 weight, which cannot take a head in, keeps
-    (A [parts * r, in], B [out, parts * r], scaled; padded to what the kernel takes). scale: of an FP8 weight.
-    """
-
-    weight: torch.Tensor
-    scale: torch.Tensor | None
-    bias: torch.Tensor | None
-    merged: Mapping[str, torch.Tensor]
-    beside: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
-
-    @classmethod
-    def of(cls, projection: Projection, dtype: torch.dtype) -> Matrix:
-        routed = projection if isinstance(projection, RoutedProjection) else None
-        inner = cast("DenseProjection | Fp8Projection", routed.inner if routed is not None else projection)
-        scale = inner.scale.detach() if isinstance(inner, Fp8Projection) else None
-        weight, bias = inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
-        merged, beside = {}, {}
-        for name, adapter in routed.adapters.items() if routed is not None else ():
-            a, b = _stack(inner, cast("Adapter", adapter))
-            if scale is None:
-                merged[name] = (weight.float() + b @ a).to(dtype)
-            else:
-                pad = -a.shape[0] % 64
-                beside[name] = F.pad(a, (0, 0, 0, pad)).to(dtype), F.pad(b, (0, pad)).to(dtype)
-        return cls(weight, scale, bias, merged, beside)
-
-    def __call__(
-        self,
-        x_TK: torch.Tensor,
-        space: Workspace,
-        route: Sequence[tuple[int, int, str]],
-        residual: torch.Tensor | None = None,
-        gated: bool = False,
-    ) -> torch.Tensor:
-        if self.scale is None:
-            first, *also = self._runs(x_TK.shape[0], route)
-            return linear(x_TK, first[1], space, bias=self.bias, residual=residual, gated=gated, also=also)
-        y = fp8_linear(x_TK, self.weight, self.scale, bias=self.bias, residual=residual)
-        for start, stop, head in route:
-            if head in self.beside:
-                a, b = self.beside[head]
-                z = linear(x_TK[start:stop], a, space)
-                linear(z, b, space, residual=y[start:stop], out=y[start:stop])
-        if gated:
-            gate, up = y.chunk(2, -1)
-            return F.silu(gate) * up
-        return y
-
-    def _runs(self, T: int, route: Sequence[tuple[int, int, str]]) -> list[tuple[int, torch.Tensor]]:
-        """(first token, weight) of each run of tokens; neighbours with one weight are one run."""
-        runs: list[tuple[int, torch.Tensor]] = []
-        at = 0
-        for start, stop, head in [*route, (T, T, "")]:
-            spans = ((at, start, self.weight), (start, stop, self.merged.get(head, self.weight)))
-            for first, last, weight in spans:
-                if first < last and not (runs and runs[-1][1] is weight):
-                    runs.append((first, weight))
-            at = stop
-        return runs
-
-
-def _stack(projection: Projection, adapter: Adapter) -> tuple[torch.Tensor, torch.Tensor]:
-    """The parts' B as one block-diagonal matrix over the stacked A, in float32."""
-    a = adapter.a.detach().float()
-    b = a.new_zeros(sum(projection.parts.values()), a.shape[0])
-    spans = {part: (start, stop) for part, start, stop in projection.rows()}
-    for i, (part, matrix) in enumerate(adapter.b.items()):
-        start, stop = spans[part]
-        b[start:stop, i * adapter.r : (i + 1) * adapter.r] = matrix.detach().float() * adapter.scale
-    return a.contiguous(), b
-
-
-Layout = tuple[int, int, int]
-"""Padded widths of the CLEAN, DRAFT and LENGTH parts."""
-
-
-Norms = tuple[torch.Tensor, torch.Tensor, float] | None
-"""Weights of the q and k norms and their epsilon, for families that have them."""
-
-
-class Memory(Protocol):
-    """Keys and values of a pass: rotate, write, attend. fused [T, (H + 2 G) K]; q and out [T, H, K]."""
-
-    def attend(
-        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
-    ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class OnePass:
-    """The runner's own cache: one row, all roles. fields: role, position, block, begin [4, T] int32."""
-
-    owner: CudaRunner
-    fields: torch.Tensor
-    reach: int
-
-    def attend(
-        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
-    ) -> None:
-        keys, values = self.owner.kv.keys[index, 0], self.owner.kv.values[index, 0]
-        role, position, block, begin = self.fields.unbind(0)
-        length = self.owner.device_length
-        rotate_write(fused, *self.owner.turn, position, length, q_THK, keys, values, norms)
-        fields = (role, position, block, begin)
-        attend(q_THK, keys, values, fields, length, self.reach, self.owner.attention, out_THK)
-
-
-class _Graph:
-    """One captured pass: inputs x, role.. position.. in; states out."""
-
-    def __init__(self, owner: CudaRunner, layout: Layout, reach: int) -> None:
-        T = sum(layout)
-        device = owner.device
-        self.x = torch.zeros(T, owner.base.config.hidden, dtype=owner.base.dtype, device=device)
-        # Rows: role, position, block, begin; one copy fills them all.
-        self.fields = torch.zeros(4, T, dtype=torch.int32, device=device)
-        self.fields[0] = -1
-        route = []
-        start = 0
-        for role, width in zip((Role.CLEAN, Role.DRAFT, Role.LENGTH), layout, strict=True):
-            head = owner.head_of.get(role)
-            if width and head is not None:
-                route.append((start, start + width, head))
-            start += width
-        self._run: Callable[[], torch.Tensor] = partial(owner.forward, self.x, self.fields, route, reach)
-        if device.type != "cuda":
-            return
-        side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here
-        side.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(side):
-            self._run()  # compiles the kernels
-        torch.cuda.current_stream(device).wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self.states = self._run()
-
-    def replay(self) -> torch.Tensor:
-        """States of the inputs as they are now; on a device without graphs the kernels run one by one."""
-        if self.x.device.type != "cuda":
-            return self._run()
-        self._graph.replay()
-        return self.states
-
-
 class CudaRunner(Runner):
     def __init__(
         self, base: Base, heads: HeadSet | None = None, head_of: Mapping[Role, str] | None = None
@@ -230,7 +77,7 @@ class CudaRunner(Runner):
             )
             for layer in base.layers
         ]
-        self._graphs: dict[tuple[object, ...], _Graph] = {}
+        self._graphs: dict[tuple[object, ...], GraphPass] = {}
         self._greedy: dict[tuple[object, ...], ArStep] = {}
         self._verified: dict[tuple[object, ...], VerifiedStep] = {}
 
@@ -241,6 +88,10 @@ class CudaRunner(Runner):
         self.kv.length = [0]
         self.kv.capacity = capacity + WIDEST
         return self.kv
+
+    def reach(self, slots: int) -> int:
+        """Slots that attention goes over when the first `slots` may be in use: few sizes, few graphs."""
+        return min(-(-slots // _REACH) * _REACH, self.kv.keys.shape[3])
 
     def forward(
         self,
@@ -305,12 +156,11 @@ class CudaRunner(Runner):
         states = graph.replay()
         return torch.cat([states[here] for here in real])
 
-    def _graph(self, layout: Layout, length: int) -> _Graph:
-        reach = -(-(length + sum(layout)) // _REACH) * _REACH
-        reach = min(reach, self.kv.keys.shape[3])
+    def _graph(self, layout: Layout, length: int) -> GraphPass:
+        reach = self.reach(length + sum(layout))
         key = layout, reach, tuple(self.head_of.items())
         if key not in self._graphs:
-            self._graphs[key] = _Graph(self, layout, reach)
+            self._graphs[key] = GraphPass(self, layout, reach)
         return self._graphs[key]
 
     @torch.inference_mode()
@@ -320,7 +170,7 @@ class CudaRunner(Runner):
         if cache is not self.kv:
             return None
         length = cache.length[0]
-        reach = min(-(-(length + 1) // _REACH) * _REACH, self.kv.keys.shape[3])
+        reach = self.reach(length + 1)
         key = reach, self.head_of.get(Role.CLEAN)
         if key not in self._greedy:
             self.device_length.fill_(length)  # the capture's warm-up writes behind the committed tokens
@@ -340,9 +190,10 @@ class CudaRunner(Runner):
             return None
         masks, points = SHAPE
         length = cache.length[0]
-        reach = -(-(length + tokens + (len(points) + 1) * (masks + 1)) // _REACH) * _REACH
-        if reach > self.kv.keys.shape[3]:
+        needed = length + tokens + (len(points) + 1) * (masks + 1)
+        if needed > self.kv.keys.shape[3]:
             return None
+        reach = self.reach(needed)
         key = reach, limit, tuple(self.head_of.items())
         if key not in self._verified:
             self.device_length.fill_(length)  # the capture's warm-up writes behind the committed tokens

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
 from torch.nn import functional as F
 
-from model.cuda import CudaRunner, Norms
+from model.cuda import CudaRunner
+from model.cuda_pass import Norms
 from model.errors import ContextOverflowError
+from model.graphs import capture
 from model.kernels.attention import AttentionSpace
 from model.kernels.linear import linear
 from model.kernels.rows import attend_rows, rotate_rows, tokens_of_a_tile
@@ -158,10 +159,8 @@ class CudaLanes(Lanes):
 
     def _captured(self, width: int, reach: int, warm: bool, cut: bool) -> Callable[[], None]:
         body = _Step(self, width, reach, warm, cut)
-        if not self.token.is_cuda:
-            return body
         token, position = self.token.clone(), self.position.clone()
-        run = _capture(body, self._pool)
+        run = capture(body, self.runner.device, self._pool)
         self.token.copy_(token)
         self.position.copy_(position)
         return run
@@ -170,30 +169,6 @@ class CudaLanes(Lanes):
 def _chosen(out: torch.Tensor) -> Chosen:
     ids, logs = out.tolist()
     return [int(token) for token in ids], logs
-
-
-@dataclass(frozen=True, slots=True)
-class _Captured:
-    """A graph, and the body whose tensors it reads: they must live as long as it does."""
-
-    body: Callable[[], None]
-    graph: torch.cuda.CUDAGraph
-
-    def __call__(self) -> None:
-        self.graph.replay()
-
-
-def _capture(body: Callable[[], None], pool: Any) -> Callable[[], None]:
-    """`body` as a graph. Graphs of one pool share their memory: they run one after the other."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has no types here
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        body()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
-        body()
-    return _Captured(body, graph)
 
 
 class _Step:
@@ -233,10 +208,8 @@ class _PromptPass:
         self._fields[size : 2 * size] = -1
         self._ids, self._row, self._position = self._fields[: 3 * size].view(3, size).unbind(0)
         self._tiles = self._fields[3 * size :].view(2, tiles)
-        self._run: Callable[[], None] = self._body
         with torch.inference_mode():
-            if device.type == "cuda":
-                self._run = _capture(self._body, lanes._pool)
+            self._run = capture(self._body, device, lanes._pool)
 
     def _body(self) -> None:
         runner = self._lanes.runner

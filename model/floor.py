@@ -81,21 +81,6 @@ def width(base: Base, tokens: int, cached: int, seed: int = 0) -> Width:
     return Width(tokens, cached, read, sum(counts) / len(counts) if counts else 0.0, run)
 
 
-def captured(run: Callable[[], torch.Tensor], device: torch.device) -> Callable[[], object]:
-    """The same work as one CUDA graph; on other devices `run` itself."""
-    if device.type != "cuda":
-        return run
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here
-    side.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(side):
-        run()
-    torch.cuda.current_stream(device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    return graph.replay
-
-
 def times_ms(run: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
     """Each of `repeats` runs after two of warm-up, by device events where there are some."""
     found = []

@@ -9,7 +9,7 @@ are padded with -1, which nothing equals.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,25 +18,11 @@ from torch.nn import functional as F
 from model.cuda import CudaRunner
 from model.drafter import _norm
 from model.errors import NumericsError
+from model.graphs import capture
 from model.kernels.linear import linear
 from model.kernels.sequence import draft_in_sequence
 from model.roles import Role
 from model.sampling import NOT_FINITE, logprob
-
-
-def capture(device: torch.device, body: Callable[[], None]) -> Callable[[], None]:
-    """`body` as a graph to replay; on a device without graphs (the interpreter), `body` itself."""
-    if device.type != "cuda":
-        return body
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here
-    side.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(side):
-        body()
-    torch.cuda.current_stream(device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        body()
-    return graph.replay
 
 
 class ArStep:
@@ -49,7 +35,7 @@ class ArStep:
         self._fields = torch.zeros(4, 1, dtype=torch.int32, device=device)
         length = runner.device_length.clone()
         with torch.inference_mode():
-            self._replay = capture(device, self._body)
+            self._replay = capture(self._body, device)
         runner.device_length.copy_(length)
 
     def _body(self) -> None:
@@ -143,7 +129,7 @@ class VerifiedStep:
         self._mask = self._heads.mask.to(base.dtype)
         length = runner.device_length.clone()
         with torch.inference_mode():
-            self._replay = capture(device, self._body)
+            self._replay = capture(self._body, device)
         runner.device_length.copy_(length)
 
     def _body(self) -> None:

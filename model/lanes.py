@@ -19,7 +19,7 @@ from model.kvcache import KVCache
 from model.request import GenerateRequest
 from model.roles import Role, Tokens, whole
 from model.runner import Runner
-from model.sampling import logprob, pick_rows
+from model.sampling import NOT_FINITE, logprob, pick_rows
 
 Filling = tuple[int, Sequence[int], GenerateRequest]
 """Row, prompt ids, and the request whose sampling settings hold."""
@@ -125,9 +125,7 @@ def check_finite(logprobs: Sequence[float], rows: Sequence[int]) -> None:
     """Raises NumericsError when a row in use has no finite choice."""
     for row in rows:
         if not abs(logprobs[row]) < float("inf"):
-            raise NumericsError(
-                "the logits are NaN or infinite: the weights or heads are damaged, pull them again"
-            )
+            raise NumericsError(NOT_FINITE)
 
 
 def default_rows(device: torch.device) -> int:

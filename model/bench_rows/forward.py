@@ -10,6 +10,7 @@ import torch
 from model import floor, store
 from model.base import Base
 from model.bench import BenchOptions, Row, summary
+from model.graphs import capture
 from model.load import check_fp8, default_name
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     with torch.inference_mode():
         for tokens in (1, 8, 32) if options.quick else (1, 8, 32, 128):
             width = floor.width(base, tokens, CACHED)
-            run = floor.captured(
-                width.run if runner is None else decoding_pass(runner, tokens, CACHED), device
-            )
+            run = capture(width.run if runner is None else decoding_pass(runner, tokens, CACHED), device)
             value, spread = summary(floor.times_ms(run, device, options.repeats))
             least = width.bytes_read / speed * 1e3
             note = f"{width.bytes_read / 1e9:.2f} GB at {speed / 1e12:.3f} TB/s"

@@ -24,6 +24,17 @@ SPAN = 128
 
 
 @triton.jit
+def gather(s, values, exists, m, l, acc):  # noqa: E741 - the letter of the papers
+    """One step of the online softmax: scores s [rows, keys] join the maximum m, the sum l and acc."""
+    top = tl.maximum(m, tl.max(s, 1))
+    safe = tl.where(top == float("-inf"), 0.0, top)
+    fade = tl.exp(m - safe)
+    p = tl.exp(s - safe[:, None])
+    v_SK = tl.load(values, mask=exists, other=0.0)
+    return top, l * fade + tl.sum(p, 1), tl.dot(p.to(v_SK.dtype), v_SK, acc * fade[:, None])
+
+
+@triton.jit
 def _attend(
     q,
     keys,
@@ -87,14 +98,7 @@ def _attend(
             alone = (q_role[:, None] == 2) & (k_role[None, :] == 2) & both
             alone = alone & (q_pos[:, None] == k_pos[None, :])
             s = tl.where(clean | draft | alone, s, float("-inf"))
-            top = tl.maximum(m, tl.max(s, 1))
-            safe = tl.where(top == float("-inf"), 0.0, top)
-            fade = tl.exp(m - safe)
-            p = tl.exp(s - safe[:, None])
-            l = l * fade + tl.sum(p, 1)  # noqa: E741
-            v_SK = tl.load(values + where, mask=exists, other=0.0)
-            acc = tl.dot(p.to(v_SK.dtype), v_SK, acc * fade[:, None])
-            m = top
+            m, l, acc = gather(s, values + where, exists, m, l, acc)  # noqa: E741
     index = (span * G + g) * total + rows
     fits = rows < total
     tl.store(part_m + index, m, mask=fits)

@@ -15,7 +15,7 @@ import torch
 import triton
 import triton.language as tl
 
-from model.kernels.attention import KEYS, ROWS, SPAN, AttentionSpace, _combine
+from model.kernels.attention import KEYS, ROWS, SPAN, AttentionSpace, _combine, gather
 from model.kernels.launch import pdl
 
 
@@ -152,14 +152,7 @@ def _attend_rows(
             k_SK = tl.load(keys + where, mask=exists, other=0.0)
             s = tl.dot(q_RK, tl.trans(k_SK)) * scale
             s = tl.where(slot[None, :] <= reach[:, None], s, float("-inf"))
-            top = tl.maximum(m, tl.max(s, 1))
-            safe = tl.where(top == float("-inf"), 0.0, top)
-            fade = tl.exp(m - safe)
-            p = tl.exp(s - safe[:, None])
-            l = l * fade + tl.sum(p, 1)  # noqa: E741
-            v_SK = tl.load(values + where, mask=exists, other=0.0)
-            acc = tl.dot(p.to(v_SK.dtype), v_SK, acc * fade[:, None])
-            m = top
+            m, l, acc = gather(s, values + where, exists, m, l, acc)  # noqa: E741
     total = T * REP
     index = (span * G + g) * total + start * REP + lanes
     tl.store(part_m + index, m, mask=inside)

@@ -1,4 +1,4 @@
-"""Run by test_fp8_kernels.py under TRITON_INTERPRET=1, with a scratch folder: FP8 kernels and passes
+"""Run by test_kernels.py under TRITON_INTERPRET=1, with a scratch folder: FP8 kernels and passes
 against plain torch.
 """
 

@@ -17,18 +17,8 @@ from model.kvcache import KVCache
 from model.load import load
 from model.request import GenerateRequest, Message, complete
 from model.sampling import pick, pick_rows
+from tests.model.test_decode import engines as engines
 from tests.model.test_decode import make_engine, same
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory):
-    root = tmp_path_factory.mktemp("batch")
-    return [
-        make_engine(root, "qwen2"),
-        make_engine(root, "qwen2", 1, "bf16"),
-        make_engine(root, "qwen3", 2),
-        make_engine(root, "qwen3_moe", 3),
-    ]
 
 
 def collect(engine, requests, **options):

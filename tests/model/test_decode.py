@@ -42,6 +42,7 @@ def make_engine(root, family="qwen2", seed=0, precision=None, spread=1.0) -> Eng
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory):
+    """Tiny models with random heads: two precisions, three families."""
     root = tmp_path_factory.mktemp("engines")
     return [
         make_engine(root, "qwen2"),

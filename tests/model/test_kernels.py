@@ -4,31 +4,20 @@ decoders.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("triton")
+from tests.model.interpreter import run_interpreted
 
-# The interpreter is chosen when triton is imported, so the checks run in a process of their own.
-PROGRAM = Path(__file__).parent / "interpreted_kernels.py"
+pytest.importorskip("triton")
 
 
 @pytest.mark.timeout(280)
-def test_kernels_and_fused_steps_in_the_interpreter(tmp_path):
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parents[2]
-    environment["PYTHONPATH"] = str(root)
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=root,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip().endswith("all equal")
+def test_kernels_and_fused_steps_in_the_interpreter(tmp_path: Path) -> None:
+    run_interpreted("interpreted_kernels.py", tmp_path)
+
+
+@pytest.mark.timeout(180)
+def test_fp8_kernels_in_the_interpreter(tmp_path: Path) -> None:
+    run_interpreted("interpreted_fp8.py", tmp_path)
