@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "contamination": ("evals.commands.contamination:contamination", "Find benchmark text in training data."),
     "bench": ("evals.commands.bench:bench", "Measure scoring beside stock evalplus, or decoders end to end."),
+    "cache": ("evals.commands.cache:cache", "How large the kept expected outputs are; clear them."),
     "list": ("evals.commands.list:list_benchmarks", "The benchmarks and where their data comes from."),
 }
 

@@ -50,7 +50,7 @@ def judge_outputs(task: OutputTask, solution: str, runner: InputRunner, store: E
     run = runner.run(solution, task.inputs, slow=expected.slow, pause_s=pause_s)
     if not run.loaded and not run.infra:
         return _same(task, _why_not_loaded(run), run.detail or "the code did not load")
-    judging = _Judging(task, solution, expected, runner)
+    judging = _Judging(task, solution, expected, runner, store)
     try:
         judging.take(run, range(len(task.inputs)))
         if run.paused and not judging.decided:
@@ -73,8 +73,16 @@ class _OurFault(Exception):
 class _Judging:
     """What is known of each input so far: `flags` (None: not reached), and `problems` of the wrong ones."""
 
-    def __init__(self, task: OutputTask, solution: str, expected: Expected, runner: InputRunner) -> None:
-        self.task, self.solution, self.expected, self.runner = task, solution, expected, runner
+    def __init__(
+        self,
+        task: OutputTask,
+        solution: str,
+        expected: Expected,
+        runner: InputRunner,
+        store: ExpectedStore,
+    ) -> None:
+        self.task, self.solution, self.expected = task, solution, expected
+        self.runner, self.store = runner, store
         self.flags: list[bool | None] = [None] * len(task.inputs)
         self.problems: dict[int, str] = {}
 
@@ -117,13 +125,26 @@ class _Judging:
             return
         run, inputs, slow = self.runner.run, self.task.inputs, self.expected.slow
         theirs = run(self.solution, inputs, wanted=asked, full=True, slow=slow)
-        ours = run(self.task.reference, inputs, wanted=asked, full=True, slow=slow)
-        for side in (theirs, ours):
-            if side.infra:
-                raise _OurFault(side)
+        if theirs.infra:
+            raise _OurFault(theirs)
+        right = self._reference(asked)
         for position, index in enumerate(asked):
-            problem = _problem(self.task, index, _line(theirs, position), _line(ours, position))
-            self._settle(index, problem)
+            self._settle(index, _problem(self.task, index, _line(theirs, position), right[index]))
+
+    def _reference(self, asked: list[int]) -> dict[int, str]:
+        """The reference's values as the runner's lines: from the store, else computed and kept there."""
+        inputs, reference, values = self.task.inputs, self.task.reference, self.store.values
+        key = self.store.key(inputs, reference)
+        known = values.get(key, asked)
+        missing = [index for index in asked if index not in known]
+        if missing:
+            run = self.runner.run(reference, inputs, wanted=missing, full=True, slow=self.expected.slow)
+            if run.infra:
+                raise _OurFault(run)
+            fresh = {index: _line(run, position) for position, index in enumerate(missing)}
+            values.keep(key, fresh)
+            known |= fresh
+        return known
 
 
 def _same(task: OutputTask, status: Status, detail: str) -> Scored:

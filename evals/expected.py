@@ -1,29 +1,34 @@
 """Expected outputs, found by running a task's reference solution once in a sandbox and kept as digests.
 
 The store holds one small JSON file a task, named by a hash of all that decides the outputs (reference,
-inputs, runner, Python version): no pickle, nothing to invalidate. A digest is enough for the common case,
-where a right output equals the reference's; where it differs, the values themselves are computed again and
-compared by `evals.oracles`.
+inputs, runner, codec, Python version): no pickle, nothing to invalidate. A digest is enough for the common
+case, where a right output equals the reference's; where it differs, the values themselves (`evals.values`)
+are compared by `evals.oracles`. An entry that is damaged or of another key is computed again.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
-import sys
+import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import verify.codec
 from evals.errors import DataError, InfrastructureError
 from evals.rundir import write_atomic
 from evals.runner import Inputs, runner_source
+from evals.values import ValueStore
 
 if TYPE_CHECKING:
     from evals.runner import InputRunner
 
 REFERENCE_LIMIT_S = 60.0
+_DIGEST = re.compile(r"[0-9a-f]{32}|\?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class ExpectedStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.values = ValueStore(folder)
         self._memory: dict[str, Expected] = {}
 
     def get(self, task_id: str, inputs: Inputs, reference: str, runner: InputRunner) -> Expected:
@@ -50,16 +56,18 @@ class ExpectedStore:
         found = self.known(inputs, reference)
         if found is None:
             found = self._compute(task_id, inputs, reference, runner)
-            path = self._path(self._key(inputs, reference))
+            key = self.key(inputs, reference)
+            path = self._path(key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps(dataclasses.asdict(found)))
+            write_atomic(path, json.dumps({"key": key, **dataclasses.asdict(found)}))
+            self._memory[key] = found
         return found
 
     def known(self, inputs: Inputs, reference: str) -> Expected | None:
         """What the store holds, if it does."""
-        key = self._key(inputs, reference)
+        key = self.key(inputs, reference)
         if key not in self._memory:
-            found = _load(self._path(key), len(inputs))
+            found = _load(self._path(key), key, len(inputs))
             if found is None:
                 return None
             self._memory[key] = found
@@ -68,10 +76,11 @@ class ExpectedStore:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
-    def _key(self, inputs: Inputs, reference: str) -> str:
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    def key(self, inputs: Inputs, reference: str) -> str:
+        """A hash of all that decides what the reference gives: two tasks that agree in it share an entry."""
         digest = hashlib.sha256()
-        for part in (version, runner_source(), reference, inputs.entry, inputs.view, inputs.fingerprint):
+        ours = (platform.python_version(), runner_source(), inspect.getsource(verify.codec))
+        for part in (*ours, reference, inputs.entry, inputs.view, inputs.fingerprint):
             digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()
 
@@ -88,11 +97,15 @@ class ExpectedStore:
         return Expected(run.lines, run.wall_s, run.slow)
 
 
-def _load(path: Path, count: int) -> Expected | None:
+def _load(path: Path, key: str, count: int) -> Expected | None:
     try:
         row: dict[str, Any] = json.loads(path.read_text())
+        if row["key"] != key:
+            return None
         slow = {int(index): float(seconds) for index, seconds in row["slow"].items()}
         found = Expected(tuple(row["digests"]), float(row["total_s"]), slow)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
-    return found if len(found.digests) == count else None
+    whole = len(found.digests) == count and all(map(_DIGEST.fullmatch, found.digests))
+    seconds = (found.total_s, *found.slow.values())
+    return found if whole and all(0 <= s < REFERENCE_LIMIT_S * count for s in seconds) else None
