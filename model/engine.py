@@ -24,12 +24,13 @@ from model.batch import Batch, Cancel, Job, cancel_of
 from model.calibrate import cpu_precision, width_curve
 from model.checkpoint import base_sha256
 from model.drafter import Drafter
-from model.errors import ContextOverflowError, RequestError
+from model.errors import RequestError
 from model.heads import HeadSet, check_folder, folder_sha256
 from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.packed import pack, supported
 from model.plan import WIDEST, Curve, Planner
+from model.prompt import check_context, prompt_ids
 from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
 from model.runner import Runner
@@ -130,7 +131,7 @@ class Engine:
             return "bf16"
         best = cpu_precision(self.folder)
         # With drafts, `ar` and `verified` must be one precision, or they would not be one answer.
-        return "fp32" if best == "mixed" and Role.DRAFT in self._head_roles else best
+        return "fp32" if best == "mixed" and self.drafts else best
 
     def _load(self, dtype: torch.dtype, context: int | None) -> Base:
         return Base.load(self.folder, dtype=dtype, device=self.device, context=context)
@@ -161,23 +162,8 @@ class Engine:
         return len(self.tokenizer.encode(text))
 
     def encode(self, request: GenerateRequest) -> list[int]:
-        """Prompt ids of a request. Raises RequestError unless it has exactly one kind of prompt, not
-        empty.
-        """
-        given = [bool(request.messages), request.prompt is not None, request.prompt_ids is not None]
-        if sum(given) != 1:
-            raise RequestError("give exactly one of messages, prompt and prompt_ids")
-        if request.messages:
-            ids = self.tokenizer.render_chat(request.messages)
-        elif request.prompt is not None:
-            ids = self.tokenizer.encode(request.prompt)
-        else:
-            ids = list(request.prompt_ids or ())
-        if not ids:
-            raise RequestError("the prompt is empty: give at least one token")
-        if not all(0 <= token < self.tokenizer.vocab_size for token in ids):
-            raise RequestError(f"prompt_ids must be tokens, 0 to {self.tokenizer.vocab_size - 1}")
-        return ids
+        """Prompt ids of a request. Raises RequestError."""
+        return prompt_ids(request, self.tokenizer)
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Errors are raised here, before the first pass; the steps come as the iterator is drawn."""
@@ -236,15 +222,11 @@ class Engine:
         """Prompt ids and mode of a request. Raises RequestError for one that cannot be served."""
         prompt = self.encode(request)
         request.check()
-        if len(prompt) + request.max_tokens > self.context:
-            raise ContextOverflowError(
-                f"{len(prompt)} prompt tokens and max_tokens {request.max_tokens} exceed the context of "
-                f"{self.context}: shorten the prompt, lower max_tokens, or load with a longer context"
-            )
+        check_context(request, len(prompt), self.context)
         mode = self._mode(request)
         if mode == "diffusion":
             diffusion.Rules.of(request)  # raises for rules that cannot be, before the first pass
-            if Role.DRAFT not in self._head_roles:
+            if not self.drafts:
                 raise RequestError(
                     "decode=diffusion needs a diffusion head, and this model has none: "
                     "give --heads, or use --decode ar"
@@ -257,7 +239,7 @@ class Engine:
         """
         if request.decode != "auto":
             return request.decode
-        return "verified" if Role.DRAFT in self._head_roles else "ar"
+        return "verified" if self.drafts else "ar"
 
     def _steps(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
@@ -266,10 +248,8 @@ class Engine:
         if session.done:
             yield session.step(forwards=0)
             return
-        plain = mode in (
-            "ar",
-            "lookup",
-        )  # no drafting head: in the precision of `ar` even where that is mixed
+        # No drafting head in these: they have the precision of `ar` even where that is mixed.
+        plain = mode in ("ar", "lookup")
         if not plain:
             self._mount_heads()
         runner = self.runner if plain else self._wide

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model.errors import ContextOverflowError, RequestError, WeightsError
+from model.errors import RequestError, WeightsError
+from model.prompt import check_context, check_one_prompt
 from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
 from model.stops import StopText
 
@@ -84,9 +85,7 @@ class ScriptedModel:
         return [(self._ids.get(piece, piece.encode("utf-8", "replace")[0]), piece) for piece in pieces]
 
     def _prompt(self, request: GenerateRequest) -> tuple[int, ...]:
-        given = [bool(request.messages), request.prompt is not None, request.prompt_ids is not None]
-        if sum(given) != 1:
-            raise RequestError("give exactly one of messages, prompt and prompt_ids")
+        check_one_prompt(request)
         if request.prompt_ids is not None:
             return request.prompt_ids
         text = request.prompt
@@ -99,11 +98,7 @@ class ScriptedModel:
         would.
         """
         prompt = self._prompt(request)
-        if len(prompt) + request.max_tokens > self.info.context:
-            raise ContextOverflowError(
-                f"{len(prompt)} prompt tokens and {request.max_tokens} new ones exceed the context of"
-                f" {self.info.context}; shorten the prompt or lower max_tokens"
-            )
+        check_context(request, len(prompt), self.info.context)
         if self._next >= len(self._replies):
             raise RequestError(f"the script has no reply left (it holds {len(self._replies)})")
         reply = self._replies[self._next]

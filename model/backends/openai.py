@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 
 from model.errors import ContextOverflowError, ModelError, RequestError
+from model.prompt import check_one_prompt
 from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
 from model.stops import StopText
 
@@ -102,9 +103,7 @@ class OpenAIModel:
         if request.stop:
             body["stop"] = list(request.stop)
         body |= request.extra
-        given = [bool(request.messages), request.prompt is not None, request.prompt_ids is not None]
-        if sum(given) != 1:
-            raise RequestError("give exactly one of messages, prompt and prompt_ids")
+        check_one_prompt(request)
         if not request.messages:
             body["logprobs"] = 1
             body["prompt"] = request.prompt if request.prompt is not None else list(request.prompt_ids or ())

@@ -15,7 +15,8 @@ from typing import Any
 
 from model.calibrate import cpu_precision
 from model.checkpoint import base_sha256
-from model.errors import ContextOverflowError, RequestError
+from model.errors import RequestError
+from model.prompt import check_context, prompt_ids
 from model.request import GenerateRequest, ModelInfo, Step
 from model.session import Session
 from model.stops import StopText
@@ -57,19 +58,8 @@ class TransformersModel:
         request.check()
         if request.decode not in ("ar", "auto"):
             raise RequestError(f"transformers decodes `ar` only here, not {request.decode!r}")
-        if request.messages:
-            prompt = self._tokenizer.render_chat(request.messages)
-        elif request.prompt is not None:
-            prompt = self._tokenizer.encode(request.prompt)
-        else:
-            prompt = list(request.prompt_ids or ())
-        if not prompt:
-            raise RequestError("the prompt is empty: give at least one token")
-        if len(prompt) + request.max_tokens > self.info.context:
-            raise ContextOverflowError(
-                f"{len(prompt)} prompt tokens and max_tokens {request.max_tokens} exceed the context of "
-                f"{self.info.context}: shorten the prompt or lower max_tokens"
-            )
+        prompt = prompt_ids(request, self._tokenizer)
+        check_context(request, len(prompt), self.info.context)
         return self._steps(prompt, request, cancel)
 
     def _steps(

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model.errors import ContextOverflowError, ModelError, RequestError
+from model.errors import ModelError, RequestError
+from model.prompt import check_context, prompt_ids
 from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
 from model.stops import StopText
 from model.tokenizer import Tokenizer
@@ -77,30 +78,12 @@ class VLLMModel:
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer.encode(text))
 
-    def _prompt(self, request: GenerateRequest) -> list[int]:
-        given = [bool(request.messages), request.prompt is not None, request.prompt_ids is not None]
-        if sum(given) != 1:
-            raise RequestError("give exactly one of messages, prompt and prompt_ids")
-        if request.prompt_ids is not None:
-            ids = list(request.prompt_ids)
-        elif request.prompt is not None:
-            ids = self._tokenizer.encode(request.prompt)
-        else:
-            ids = self._tokenizer.render_chat(request.messages)
-        if not ids:
-            raise RequestError("the prompt is empty; give at least one token")
-        return ids
-
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Raises RequestError, ContextOverflowError before the first step."""
         if request.decode not in ("ar", "auto"):
             raise RequestError(f"vLLM decodes `ar` only, not {request.decode!r}")
-        prompt = self._prompt(request)
-        if len(prompt) + request.max_tokens > self.info.context:
-            raise ContextOverflowError(
-                f"{len(prompt)} prompt tokens and {request.max_tokens} new ones exceed the context of"
-                f" {self.info.context}; shorten the prompt or lower max_tokens"
-            )
+        prompt = prompt_ids(request, self._tokenizer)
+        check_context(request, len(prompt), self.info.context)
         return self._steps(prompt, request, cancel)
 
     def _steps(
