@@ -116,35 +116,41 @@ def _measure_precision() -> Precision:
 
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_CONTEXT = 256
+CONTEXT = 256
+Pass = Callable[["KVCache", int], None]
+"""One pass of a given width behind CONTEXT cached tokens."""
 
 
-def width_curve(runner: Runner, *, fresh: bool = False) -> Curve:
-    """ms of a pass of 1 to 256 tokens behind 256 cached ones, with its output heads; small models are not
-    measured.
+def curve(runner: Runner, name: str, widths: tuple[int, ...], one: Pass, *, fresh: bool = False) -> Curve:
+    """ms of `one` pass against its width, stored under `name` and all that it depends on; small models are
+    not measured. Overwrites the one cache that a GPU's graphs know.
 
     fresh: measure now, whatever is stored.
     """
-    config, base = runner.base.config, runner.base
+    base = runner.base
     if base.embedding.numel() < _SMALL:
         return UNMEASURED
+
+    def measure() -> list[float]:
+        cache = runner.cache(CONTEXT)
+        runner.prefill(cache, [0] * CONTEXT)
+        return [median_ms(partial(one, cache, width), 5) for width in widths]
+
+    key = f"{name} of {base.config} {base.dtype} on {fingerprint(base.device)}"
+    return Curve(widths, tuple(measure() if fresh else cached(key, measure)))
+
+
+def width_curve(runner: Runner, *, fresh: bool = False) -> Curve:
+    """ms of a pass of 1 to 256 tokens with its output heads."""
     heads = "" if runner.heads is None else f" heads {runner.heads.sha256[:12]}"
-    key = f"width of {config} {base.dtype}{heads} on {fingerprint(base.device)}"
-    ms = _measure_widths(runner) if fresh else cached(key, partial(_measure_widths, runner))
-    return Curve(WIDTHS, tuple(ms))
-
-
-def _measure_widths(runner: Runner) -> list[float]:
-    cache = runner.cache(_CONTEXT)
-    runner.prefill(cache, [0] * _CONTEXT)
-    return [median_ms(partial(_pass, runner, cache, width), 5) for width in WIDTHS]
+    return curve(runner, f"width{heads}", WIDTHS, partial(_pass, runner), fresh=fresh)
 
 
 def _pass(runner: Runner, cache: KVCache, width: int) -> None:
     """One CLEAN token and width - 1 of a draft block, as in a verified pass."""
-    parts = [runner.clean([0], _CONTEXT)]
+    parts = [runner.clean([0], CONTEXT)]
     if width > 1:
-        parts.append(runner.block([0] * (width - 1), [True] * (width - 1), _CONTEXT, 1))
+        parts.append(runner.block([0] * (width - 1), [True] * (width - 1), CONTEXT, 1))
     states = runner.run(cache, parts)
     runner.logits(states[:1]).argmax(-1).tolist()
     if width > 1:

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
 
 from model.ar import choose
-from model.calibrate import cached, fingerprint, median_ms
+from model.calibrate import CONTEXT, curve
 from model.kvcache import KVCache
 from model.ngrams import LONGEST, Draft, Ngrams
 from model.plan import UNMEASURED, Curve
@@ -37,9 +35,6 @@ WIDTHS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
 _FIRST = (0.26, 0.33, 0.46, 0.7, 0.75, 0.8, 0.85, 0.97)
 _LATER = (0.66, 0.73, 0.87, 0.91, 0.93, 0.94, 0.97, 0.98)
 _WEIGHT = 8.0
-# Below this many parameters measuring costs more than it saves.
-_SMALL = 50_000_000
-_CONTEXT = 256
 
 
 class Pace:
@@ -125,26 +120,14 @@ def _draft(text: Ngrams, pace: Pace, request: GenerateRequest, left: int) -> tup
 
 
 def costs(runner: Runner, sampled: bool) -> Curve:
-    """ms of a pass of CLEAN tokens with the choice of each row's token, against width: of this device,
-    stored. Small models are not measured. Overwrites the one cache that a GPU's graphs know.
-    """
-    base = runner.base
-    if base.embedding.numel() < _SMALL:
-        return UNMEASURED
+    """ms of a pass of CLEAN tokens with the choice of each row's token, against width (model.calibrate)."""
     head = "" if Role.CLEAN not in runner.head_of or runner.heads is None else runner.heads.sha256[:12]
-    key = f"lookup of {base.config} {base.dtype} {head} {sampled} on {fingerprint(base.device)}"
-    return Curve(WIDTHS, tuple(cached(key, partial(_measure, runner, sampled))))
+    request = GenerateRequest(temperature=1.0 if sampled else 0.0)
 
+    def one(cache: KVCache, width: int) -> None:
+        if width == 1 and not sampled and runner.greedy_step(cache, 0) is not None:
+            return
+        states = runner.run(cache, [runner.clean([0] * width, CONTEXT)])
+        choose(runner.logits(states), CONTEXT + 1, request)
 
-def _measure(runner: Runner, sampled: bool) -> list[float]:
-    cache = runner.cache(_CONTEXT)
-    runner.prefill(cache, [0] * _CONTEXT)
-    request = replace(GenerateRequest(), temperature=1.0 if sampled else 0.0)
-    return [median_ms(partial(_pass, runner, cache, width, request), 5) for width in WIDTHS]
-
-
-def _pass(runner: Runner, cache: KVCache, width: int, request: GenerateRequest) -> None:
-    if width == 1 and request.temperature <= 0 and runner.greedy_step(cache, 0) is not None:
-        return
-    states = runner.run(cache, [runner.clean([0] * width, _CONTEXT)])
-    choose(runner.logits(states), _CONTEXT + 1, request)
+    return curve(runner, f"lookup {head} {sampled}", WIDTHS, one)
