@@ -99,6 +99,7 @@ def _settings(base: Settings, name: str) -> Settings:
 
 
 def _load(name: str, settings: Settings, source: FromModel, models: Models) -> None:
+    """Load the source's model: vLLM by way of `models`, with a share of the memory."""
     key = (settings.model, settings.heads, settings.device)
     if name == "vllm" and key not in models:
         if importlib.util.find_spec("vllm") is None:
@@ -115,7 +116,7 @@ def _load(name: str, settings: Settings, source: FromModel, models: Models) -> N
             )
         except Exception as error:  # a peer that does not start, for whatever reason, is no fault of ours
             raise ModelFailureError(f"vLLM does not start: {type(error).__name__}: {error}") from error
-    source.model  # noqa: B018 - loads it
+    _ = source.model
 
 
 def _refuse(text: str) -> None:

@@ -1,5 +1,5 @@
-"""Shared by the tests of evals: a home of their own, a judge, small EvalPlus-like data written for these
-tests.
+"""Shared by the tests of evals: a home of their own, a judge, the command line, small EvalPlus-like data
+written for these tests.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from evals.cli import main
 from evals.judge import Judge
 
 
@@ -28,6 +29,33 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def judge() -> Iterator[Judge]:
     with Judge(1) as opened:
         yield opened
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.out.splitlines()[-1])
+        return value
+
+
+@pytest.fixture
+def evals(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*args: object) -> Result:
+        with pytest.raises(SystemExit) as end:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+# Replies of a scripted model.
+SCRIPT = ["return 1", "def has_close_elements(numbers, threshold):\n    return any(abs(a - b) < threshold\n"
+          "        for i, a in enumerate(numbers) for b in numbers[:i])\n```\nDone."]  # fmt: skip
 
 
 def plus_row(

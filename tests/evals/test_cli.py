@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from evals.cli import COMMANDS, main
+from evals.cli import COMMANDS
+from tests.evals.conftest import SCRIPT
 
 HEAVY = (
     "torch",
@@ -24,28 +25,6 @@ HEAVY = (
     "datasets",
     "ray",
 )
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return value
-
-
-@pytest.fixture
-def evals(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*args: object) -> Result:
-        with pytest.raises(SystemExit) as end:
-            main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(end.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -85,10 +64,6 @@ def test_run_prints_the_documented_line(evals: Any, tmp_path: Path) -> None:
     ]
     assert list(result.json)[: len(first)] == first
     assert (result.json["n_tasks"], result.json["pass_at_1"]) == (3, 1.0)
-
-
-SCRIPT = ["return 1", "def has_close_elements(numbers, threshold):\n    return any(abs(a - b) < threshold\n"
-          "        for i, a in enumerate(numbers) for b in numbers[:i])\n```\nDone."]  # fmt: skip
 
 
 def test_a_model_through_every_command(evals: Any, tmp_path: Path) -> None:

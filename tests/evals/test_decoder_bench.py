@@ -12,7 +12,6 @@ from evals.rundir import SAMPLES, RunFolder
 from model.errors import ContextOverflowError, RequestError
 from model.load import load
 from model.request import GenerateRequest, Message, complete
-from tests.evals.test_cli import evals  # noqa: F401 - a fixture
 
 BENCH = (
     "bench",
@@ -29,7 +28,7 @@ BENCH = (
 )
 
 
-def test_a_row_a_decoder_and_temperature(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_row_a_decoder_and_temperature(evals: Any, tmp_path: Path) -> None:
     done = evals(*BENCH, "--decoders", "ar,lookup,transformers", "--out", tmp_path / "b", "--json")
     assert done.code == 0
     rows = {row["name"]: row for row in map(json.loads, done.out.splitlines())}
@@ -47,7 +46,7 @@ def test_a_row_a_decoder_and_temperature(evals: Any, tmp_path: Path) -> None:  #
     assert [run.config["settings"]["decode"] for run in runs] == ["ar", "lookup"]
 
 
-def test_a_killed_bench_keeps_what_it_measured(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_killed_bench_keeps_what_it_measured(evals: Any, tmp_path: Path) -> None:
     args = (*BENCH, "--decoders", "ar,lookup", "--temperature", 0, "--out", tmp_path / "b", "--json")
     assert evals(*args, "--no-score").code == 0
     file = tmp_path / "b" / "T0" / "lookup" / SAMPLES
@@ -62,7 +61,7 @@ def test_a_killed_bench_keeps_what_it_measured(evals: Any, tmp_path: Path) -> No
     assert [json.loads(line)["pass_at_1"] for line in done.out.splitlines()] == [0.0, 0.0]
 
 
-def test_all_leaves_out_what_cannot_run_and_names_are_errors(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_all_leaves_out_what_cannot_run_and_names_are_errors(evals: Any, tmp_path: Path) -> None:
     args = (*BENCH, "--temperature", 0, "--no-score")
     done = evals(*args, "--decoders", "all", "--out", tmp_path / "b", "--json")
     assert done.code == 0

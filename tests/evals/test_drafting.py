@@ -14,12 +14,11 @@ from evals.rundir import SAMPLES, VERDICTS, RunFolder
 from evals.sample import Sample
 from evals.settings import Settings
 from evals.source import open_source
-from tests.evals.test_cli import evals  # noqa: F401 - a fixture
 
 TINY = ("run", "edit", "--model", "tiny", "--device", "cpu", "--max-tokens", 8, "--limit", 1, "--no-score")
 
 
-def test_verified_without_heads_says_so_and_records_null(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_verified_without_heads_says_so_and_records_null(evals: Any, tmp_path: Path) -> None:
     done = evals(*TINY, "--decode", "verified", "--out", tmp_path / "r", "--json")
     assert done.code == 0
     assert done.err.count("no trained heads for tiny") == 1
@@ -28,7 +27,7 @@ def test_verified_without_heads_says_so_and_records_null(evals: Any, tmp_path: P
     assert (plain.code, plain.err) == (0, "")
 
 
-def test_diffusion_without_heads_is_refused_before_a_run_is_begun(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_diffusion_without_heads_is_refused_before_a_run_is_begun(evals: Any, tmp_path: Path) -> None:
     done = evals(*TINY, "--decode", "diffusion", "--out", tmp_path / "r")
     assert done.code == 4
     assert "no trained heads for tiny" in done.err
@@ -37,7 +36,7 @@ def test_diffusion_without_heads_is_refused_before_a_run_is_begun(evals: Any, tm
 
 @pytest.mark.parametrize("decode", ["verified", "diffusion"])
 def test_heads_that_were_named_and_are_missing_are_an_error(
-    evals: Any,  # noqa: F811
+    evals: Any,
     tmp_path: Path,
     decode: str,
 ) -> None:
@@ -47,7 +46,7 @@ def test_heads_that_were_named_and_are_missing_are_an_error(
     assert not (tmp_path / "r").exists()
 
 
-def test_a_run_of_before_the_hash_was_null_is_resumed(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_of_before_the_hash_was_null_is_resumed(evals: Any, tmp_path: Path) -> None:
     run = tmp_path / "r"
     evals(*TINY, "--out", run)
     config = json.loads((run / "config.json").read_text())

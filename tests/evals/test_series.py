@@ -12,7 +12,7 @@ from evals.curve import Point, aup
 from evals.errors import UsageError
 from evals.series import Judged, series
 from evals.settings import Settings
-from tests.evals.test_cli import SCRIPT, evals  # noqa: F401 - a fixture
+from tests.evals.conftest import SCRIPT
 
 
 def run(decode: Any, rho: float, accuracy: float, **more: Any) -> Judged:
@@ -43,7 +43,7 @@ def test_runs_of_two_benchmarks_are_no_curve() -> None:
         series([run("ar", 1, 60), other])
 
 
-def test_two_sweeps_cross_and_the_curve_is_drawn(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_two_sweeps_cross_and_the_curve_is_drawn(evals: Any, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps([SCRIPT[1]] * 4))
     args = ("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--json")
@@ -68,7 +68,7 @@ def test_two_sweeps_cross_and_the_curve_is_drawn(evals: Any, tmp_path: Path) -> 
     assert [point["threshold"] for point in rows[0]["points"]] == [0.5, 0.9]
 
 
-def test_what_is_not_judged_is_left_out_with_a_line(evals: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_not_judged_is_left_out_with_a_line(evals: Any, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps([SCRIPT[1]]))
     evals("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--out", tmp_path / "r",
