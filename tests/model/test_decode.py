@@ -171,7 +171,7 @@ def test_a_stop_string_over_a_block_boundary(engines, decode):
         assert "".join(step.text for step in engine.generate(request)) == result.text
 
 
-@pytest.mark.parametrize("decode", ["ar", "verified"])
+@pytest.mark.parametrize("decode", ["ar", "verified", "lookup"])
 def test_cancel_ends_with_what_is_committed(engines, decode):
     request = GenerateRequest(prompt="cancel", max_tokens=50, decode=decode, block=8, temperature=1.0)
     whole = complete(engines[0], request)
@@ -184,6 +184,7 @@ def test_cancel_ends_with_what_is_committed(engines, decode):
     result = seen[-1].result
     assert result.finish_reason == "cancelled"
     assert result.token_ids == whole.token_ids[: result.tokens]
+    assert result.token_ids == tuple(token.id for step in seen for token in step.committed)
     assert 3 <= result.tokens < 50
 
 

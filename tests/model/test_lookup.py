@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import threading
 
 import pytest
 import torch
@@ -99,18 +98,6 @@ def test_a_stop_string_inside_a_draft(engines):
         result = complete(engines[0], request)
         assert result.text == plain.text[: plain.text.index(stop)]
         assert result.token_ids == plain.token_ids[: result.tokens]
-
-
-def test_cancel_ends_with_what_is_committed(engines):
-    request = GenerateRequest(prompt="cancel", max_tokens=200, decode="lookup", temperature=1.0)
-    cancel, seen = threading.Event(), []
-    for step in engines[0].generate(request, cancel):
-        seen.append(step)
-        if len(seen) == 3:
-            cancel.set()
-    result = seen[-1].result
-    assert result.finish_reason == "cancelled"
-    assert result.token_ids == tuple(token.id for step in seen for token in step.committed)
 
 
 def test_drafts_at_the_end_of_the_context(engines):
