@@ -149,6 +149,17 @@ def test_other_commands_name_what_is_wrong(
     assert "Traceback" not in done.stderr
 
 
+def test_the_bend_benchmark_runs_on_the_standard_library_alone(tmp_path: Path) -> None:
+    # a GPU machine is often bare: neither our packages nor a network
+    env = os.environ | {"TRIHEAD_HOME": str(tmp_path), "PATH": "/nowhere"}  # neither Bend nor a GPU
+    line = [sys.executable, "-S", "-m", "verify.bend.bench", "--gpu", "4"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(line, capture_output=True, text=True, env=env, cwd=root, check=False)
+    assert done.returncode == 5
+    assert done.stderr.startswith("bench: run-cu: unavailable: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_rows_of_both_benchmarks_fit_one_table(capsys: pytest.CaptureFixture[str]) -> None:
     from verify.bench import Row
     from verify.bend.bench import _row

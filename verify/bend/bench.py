@@ -232,11 +232,15 @@ def _quantile(values: list[float], at: float) -> float:
 
 
 def main() -> None:
-    """Print rows as JSON lines."""
-    if "--gpu" in sys.argv:
-        found = gpu_rows(log2_cases=int(sys.argv[sys.argv.index("--gpu") + 1]))
-    else:
-        found = rows() + property_rows()
+    """Print rows as JSON lines; one line on stderr and exit code 5 where a level is missing."""
+    try:
+        if "--gpu" in sys.argv:
+            found = gpu_rows(log2_cases=int(sys.argv[sys.argv.index("--gpu") + 1]))
+        else:
+            found = rows() + property_rows()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        raise SystemExit(5) from None
     for row in found:
         print(json.dumps(row))
 
