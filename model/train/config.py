@@ -184,18 +184,21 @@ class SeedDiffusionConfig:
 class ObjectivesConfig:
     """Weights of the loss terms, and the share of the draft blocks that each corruption gets.
 
-    draft: all masks, weight exp(-j / draft_decay) at the j-th prediction. infill: masked at a ratio drawn
-    from [infill_min, infill_max], in complementary pairs; infill_prefix of them show a beginning and mask
-    what follows, as a decoder's blocks do. edit: stage 2 only, at most edit_max of the tokens inserted,
-    deleted or substituted. order: stage 2 only, with constrained_order. kl: part of the target that is the
-    base's own distribution, the rest being the token. next_token: loss of the AR head, when it trains.
-    scaffold: weight of tokens that lay out a program (def, class, if, return, ...) in the next-token loss."""
+    draft: all masks, weight exp(-j / draft_decay) at the j-th prediction; restart: share of a block's
+    weight that grows with the base's doubt about its visible token (objectives/restart.py). infill:
+    masked at a ratio drawn from [infill_min, infill_max], in complementary pairs; infill_prefix of them
+    show a beginning and mask what follows, as a decoder's blocks do. edit: stage 2 only, at most edit_max
+    of the tokens inserted, deleted or substituted. order: stage 2 only, with constrained_order. kl: part
+    of the target that is the base's own distribution, the rest being the token. next_token: loss of the
+    AR head, when it trains. scaffold: weight of tokens that lay out a program (def, class, if, return,
+    ...) in the next-token loss."""
 
     draft: float = 0.7
     infill: float = 0.3
     edit: float = 0.15
     order: float = 0.1
     draft_decay: float = 14.0
+    restart: float = 0.0
     infill_min: float = 0.1
     infill_max: float = 1.0
     infill_prefix: float = 0.0
@@ -214,6 +217,7 @@ class ObjectivesConfig:
             "infill",
             "edit",
             "order",
+            "restart",
             "infill_min",
             "infill_max",
             "infill_prefix",

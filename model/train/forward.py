@@ -26,7 +26,7 @@ from model.train import trajectories
 from model.train.attention import Cache, CleanPass, Masked, OverClean, clean_rule, draft_rule, query_rule
 from model.train.config import TrainConfig
 from model.train.loss import Loss, blended_loss
-from model.train.objectives import length, order
+from model.train.objectives import length, order, restart
 from model.train.processes import full
 from model.train.tensors import Tensors
 
@@ -185,6 +185,10 @@ class PackedForward:
         index_RNB = self.index_of_V[t.target_RNB.clamp_min(0)]
         known_RNB = (t.target_RNB >= 0) & (index_RNB >= 0)
         weight_RNB, certain_RNB = t.weight_RNB * known_RNB, t.certain_RNB * known_RNB * goals.certainty
+        if goals.restart and t.refined_N:
+            drafts = slice(0, t.refined_N)
+            p_RN = self._anchor_probability(t, clean_RTD, drafts)
+            weight_RNB[:, drafts] *= restart.weights(p_RN, goals.restart)[..., None]
         teacher_RNBD = self._teacher(t, clean_RTD, N, B) if goals.kl else None
 
         def loss(states_RKBD: torch.Tensor, blocks: slice) -> Loss:
@@ -221,6 +225,17 @@ class PackedForward:
             log["refined_right"] = (refined.correct_S * known).sum() / self._count(known)
             total = total + goals.refined * refined.total
         return total
+
+    @torch.no_grad()
+    def _anchor_probability(self, t: Tensors, clean_RTD: torch.Tensor, blocks: slice) -> torch.Tensor:
+        """The base's probability [R, n] of the visible token of each block, among the draft vocabulary."""
+        anchor_RN = t.anchor_RN[:, blocks]
+        before_RN = (anchor_RN - 1).clamp_min(0)
+        states = clean_RTD.gather(1, before_RN[..., None].expand(-1, -1, clean_RTD.shape[-1]))
+        log_p = (states @ self.draft_output_VD.T).float().log_softmax(-1)
+        index_RN = self.index_of_V[t.ids_RT.gather(1, anchor_RN)]
+        p_RN = log_p.gather(2, index_RN.clamp_min(0)[..., None])[..., 0].exp()
+        return torch.where(index_RN >= 0, p_RN, 0.0)
 
     def _teacher(self, t: Tensors, clean_RTD: torch.Tensor, N: int, B: int) -> torch.Tensor:
         """The base's own state for each draft prediction: the clean state at the same column [R, N, B, D]."""

@@ -13,6 +13,7 @@ from model.base import Attend
 from model.roles import Role, Segment, Tokens, visible
 from model.train.config import TrainConfig
 from model.train.forward import Tensors
+from model.train.objectives import restart
 from model.train.trainer import Trainer
 
 
@@ -119,3 +120,29 @@ def test_gradient_checkpointing_changes_nothing(
         grads = [p.grad.clone() for p in trainer.parameters.values() if p.grad is not None]
         losses.append((terms.total.detach(), grads))
     torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_blocks_behind_doubtful_tokens_weigh_more(
+    make_config: Callable[..., TrainConfig], tmp_path: object
+) -> None:
+    trainer = Trainer(make_config(objectives={"restart": 1.0}), tmp_path)  # type: ignore[arg-type]  # a Path
+    randomise(trainer)
+    t, forward = Tensors.of(trainer.batches.at(0), torch.device("cpu")), trainer.forward
+    clean_RTD, _ = forward.clean(t)
+    before = t.weight_RNB.clone()
+    p_RN = forward._anchor_probability(t, clean_RTD, slice(0, t.refined_N))
+    logits = forward.base.logits(clean_RTD)[..., forward.heads.draft_vocab].softmax(-1)
+    vocabulary = forward.heads.draft_vocab.tolist()
+    for r, n in ((0, 0), (1, 2)):
+        column = int(t.anchor_RN[r, n])
+        token = int(t.ids_RT[r, column])
+        expected = logits[r, column - 1, vocabulary.index(token)] if token in vocabulary else 0.0
+        torch.testing.assert_close(p_RN[r, n], torch.as_tensor(expected))
+    weights = restart.weights(p_RN, 1.0)
+    torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
+    assert torch.equal(weights.flatten().argsort(), (1 - p_RN).flatten().argsort())
+    assert torch.equal(restart.weights(p_RN, 0.0), torch.ones_like(p_RN))
+    weighted = forward(t).total
+    forward.config = make_config(objectives={"restart": 0.0})
+    assert not torch.equal(weighted, forward(t).total)
+    assert torch.equal(t.weight_RNB, before)
