@@ -110,24 +110,24 @@ class CudaRunner(Runner):
         config, space = self.base.config, self.space
         T = x_TD.shape[0]
         H, K, eps = config.heads, config.head_dim, config.eps
-        normed = torch.empty_like(x_TD)
         q_THK = torch.empty(T, H, K, dtype=x_TD.dtype, device=x_TD.device)
         o_THK = torch.empty_like(q_THK)
         x = x_TD
         for index, (layer, (qkv, o, mlp)) in enumerate(zip(self.base.layers, self._layers, strict=True)):
-            rms_norm(x, layer.input_norm.weight, eps, normed)
-            fused = qkv(normed, space, route)
+            fused = qkv(x, space, route, norm=(layer.input_norm.weight, eps))
             norms = None
             if layer.q_norm is not None and layer.k_norm is not None:
                 norms = (layer.q_norm.weight, layer.k_norm.weight, eps)
             memory.attend(index, fused, norms, q_THK, o_THK)
             x = o(o_THK.view(T, H * K), space, route, residual=x)
-            rms_norm(x, layer.post_norm.weight, eps, normed)
             if isinstance(mlp, Fp8Experts):
+                normed = torch.empty_like(x)
+                rms_norm(x, layer.post_norm.weight, eps, normed)
                 x = mlp.rows(normed, x, space)
                 continue
             gate_up, down = mlp
-            x = down(gate_up(normed, space, route, gated=True), space, route, residual=x)
+            wide = gate_up(x, space, route, norm=(layer.post_norm.weight, eps), gated=True)
+            x = down(wide, space, route, residual=x)
         out = torch.empty_like(x)
         rms_norm(x, self.base.norm.weight, eps, out)
         return out

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from model.kernels.fp8_linear import fp8_linear
 from model.kernels.linear import Workspace, linear
+from model.kernels.pointwise import rms_norm
 from model.lora import Adapter, RoutedProjection
 from model.projection import DenseProjection, Projection
 from model.quantised import Fp8Projection
@@ -52,12 +53,21 @@ class Matrix:
         x_TK: torch.Tensor,
         space: Workspace,
         route: Sequence[tuple[int, int, str]],
+        norm: tuple[torch.Tensor, float] | None = None,
         residual: torch.Tensor | None = None,
         gated: bool = False,
     ) -> torch.Tensor:
+        """y [T, out] of x [T, in]. norm: weight and epsilon of an RMSNorm of x that comes first; one token
+        needs no launch of its own for it."""
+        if norm is not None and (self.scale is not None or x_TK.shape[0] > 1):
+            normed_TK = torch.empty_like(x_TK)
+            rms_norm(x_TK, *norm, normed_TK)
+            x_TK, norm = normed_TK, None
         if self.scale is None:
             first, *also = self._runs(x_TK.shape[0], route)
-            return linear(x_TK, first[1], space, bias=self.bias, residual=residual, gated=gated, also=also)
+            return linear(
+                x_TK, first[1], space, bias=self.bias, norm=norm, residual=residual, gated=gated, also=also
+            )
         y = fp8_linear(x_TK, self.weight, self.scale, bias=self.bias, residual=residual)
         for start, stop, head in route:
             if head in self.beside:

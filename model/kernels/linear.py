@@ -29,8 +29,24 @@ from model.kernels.launch import pdl
 TILE = 64
 """Weight rows of a program: the least that Hopper's wgmma takes."""
 STEP = 64
+LINE = tl.constexpr(64)
+"""Elements of two bytes in a cache line."""
+PREFETCH = True
 INNER_FROM, INNER_K = 48, 2048
 """From this many tokens on there are programs enough without splitting K, unless K is longer than that."""
+
+
+@triton.jit
+def _to_l2(pointers):
+    """Ask for the cache lines behind `pointers`; nothing waits for them."""
+    tl.inline_asm_elementwise(
+        "prefetch.global.L2 [$1]; mov.u32 $0, 0;",
+        "=r,l",
+        [pointers.to(tl.int64)],
+        dtype=tl.int32,
+        is_pure=False,
+        pack=1,
+    )
 
 
 @triton.jit
@@ -55,6 +71,8 @@ def _linear(
     w1,
     w2,
     bias,
+    norm,
+    eps,
     residual,
     out,
     partial,
@@ -73,9 +91,12 @@ def _linear(
     RESIDUAL: tl.constexpr,
     GATED: tl.constexpr,
     LAST: tl.constexpr,
+    NORM: tl.constexpr,
+    PREFETCH: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. LAST: the program that arrives last at a
+    """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. NORM: the one token is normed first, as
+    `pointwise._norm` does it, by every program for itself. LAST: the program that arrives last at a
     tile sums its partial results; else `_reduce` does. INNER: one program goes through all slices of K and
     sums them itself, in the order and with the roundings of the others.
     """
@@ -93,10 +114,22 @@ def _linear(
     in_n, in_t = n < N, t < end
     acc = tl.zeros((BN, BT), dtype=tl.float32)
     up = tl.zeros((BN, BT), dtype=tl.float32)
+    SLICE: tl.constexpr = K // SPLIT
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
+        # Weights do not depend on the kernels before: they travel while those still run.
+        if PREFETCH and ((first == 0) | (first == end0) | (first == end1)):
+            lines = w + tl.minimum(n, N - 1).to(tl.int64) * K + (0 if INNER else slice_k * SLICE)
+            for at in range(0, K if INNER else SLICE, LINE):
+                _to_l2(lines + at)
+                if GATED:
+                    _to_l2(lines + at + N.to(tl.int64) * K)
         tl.extra.cuda.gdc_wait()
-    SLICE: tl.constexpr = K // SPLIT
+    scale = 1.0
+    if NORM:
+        d = tl.arange(0, triton.next_power_of_2(K))
+        x_D = tl.load(x + d, mask=d < K, other=0.0).to(tl.float32)
+        scale = tl.rsqrt(tl.sum(x_D * x_D) / K + eps)
     if INNER:
         total = tl.zeros((BN, BT), dtype=tl.float32)
         total_up = tl.zeros((BN, BT), dtype=tl.float32)
@@ -117,6 +150,10 @@ def _linear(
     else:
         for at in range(slice_k * SLICE, (slice_k + 1) * SLICE, BK):
             x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
+            if NORM:
+                kind = x.dtype.element_ty
+                x_KT = (x_KT.to(tl.float32) * scale).to(kind).to(tl.float32)
+                x_KT = (x_KT * tl.load(norm + at + k).to(tl.float32)[:, None]).to(kind)
             rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
             acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
             if GATED:
@@ -209,15 +246,19 @@ def linear(
     space: Workspace,
     *,
     bias: torch.Tensor | None = None,
+    norm: tuple[torch.Tensor, float] | None = None,
     residual: torch.Tensor | None = None,
     gated: bool = False,
     out: torch.Tensor | None = None,
     also: Sequence[tuple[int, torch.Tensor]] = (),
 ) -> torch.Tensor:
     """[T, N] of x [T, K], contiguous, and weight [N, K] (gated: [2 N, K], gate rows first). K divisible
-    by 64. also: up to two (first token, weight): tokens from there on meet that weight instead.
+    by 64. norm: weight and epsilon of an RMSNorm of x, for one token only. also: up to two (first token,
+    weight): tokens from there on meet that weight instead.
     """
     T, K = x_TK.shape
+    assert norm is None or T == 1
+    gain, eps = norm if norm is not None else (x_TK, 0.0)
     N = weight.shape[0] // 2 if gated else weight.shape[0]
     y = out if out is not None else torch.empty(T, N, dtype=x_TK.dtype, device=x_TK.device)
     tile = 2 * TILE if N > 32768 else TILE
@@ -233,16 +274,17 @@ def linear(
     matrices = [weight, *(other for _, other in also), *[weight] * (2 - len(also))]
     runs = (starts[0], starts[1] - starts[0], T - starts[1])
     tiles = sum(triton.cdiv(run, columns) for run in runs)
+    old = residual if residual is not None else y
     flags = {"BIAS": bias is not None, "RESIDUAL": residual is not None, "GATED": gated, "PDL": x_TK.is_cuda}
     _linear[programs, tiles, 1 if inner else split](
-        x_TK, *matrices, bias, residual if residual is not None else y, y, space.partial, space.arrived,
-        *starts, T, N, K,
-        BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, **flags,
+        x_TK, *matrices, bias, gain, eps, old, y, space.partial, space.arrived, *starts, T, N, K,
+        BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, NORM=norm is not None,
+        PREFETCH=PREFETCH, **flags,
         num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip
     if split > 1 and not last and not inner:
         _reduce[(triton.cdiv(T * N, 512),)](
-            space.partial, bias, residual if residual is not None else y, y, T, N,
+            space.partial, bias, old, y, T, N,
             SPLIT=split, BLOCK=512, **flags, num_warps=4, **pdl(x_TK),
         )  # fmt: skip
     return y

@@ -18,6 +18,7 @@ from model.fused import ArStep, VerifiedStep
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
 from model.kernels.linear import Workspace, linear, linear_reference
+from model.kernels.pointwise import rms_norm
 from model.lanes import Lanes
 from model.plan import Plan, coverage
 from model.request import GenerateRequest
@@ -39,6 +40,18 @@ def check_linear() -> None:
             ours = linear(x, weight, space, bias=bias, residual=old, gated=gated)
             theirs = linear_reference(x, weight, bias=bias, residual=old, gated=gated)
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def check_linear_after_norm() -> None:
+    """One token normed inside has the bits of one normed by its own launch."""
+    space = Workspace(torch.device("cpu"))
+    for N, K, gated in ((192, 896, False), (128, 512, True)):
+        weight, gain = torch.randn(N * (1 + gated), K) * 0.05, torch.rand(K) + 0.5
+        x = torch.randn(1, K)
+        normed = torch.empty_like(x)
+        rms_norm(x, gain, 1e-6, normed)
+        apart = linear(normed, weight, space, gated=gated)
+        assert torch.equal(linear(x, weight, space, norm=(gain, 1e-6), gated=gated), apart)
 
 
 def make_runners(folder: Path) -> tuple[Runner, CudaRunner]:
