@@ -15,6 +15,10 @@ from model.errors import ModelError
 
 # name -> (module:command, what `model --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "ablate": (
+        "model.commands.ablate:ablate",
+        "The arms of a plan, trained and measured alike, in one table.",
+    ),
     "acceptance": ("model.commands.acceptance:acceptance", "How many draft tokens the base accepts."),
     "bench": ("model.commands.bench:bench", "Measure this machine: rows of value, peer and ratio."),
     "data": ("model.commands.data:data", "Training data: build, encode, answer."),

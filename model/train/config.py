@@ -76,7 +76,8 @@ class SequentialConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """micro_batch_size: rows a forward, of all processes; gradient_accumulation_steps: forwards a step.
-    seconds: stop (and let the learning rate end) after so much time instead of `max_steps`.
+    seconds: stop (and let the learning rate end) after so much time instead of `max_steps`; compiling before
+    the first step is not counted.
     decay_start: share of the run after which the rate falls along a cosine to `final_learning_rate` times
     its top. row_tokens: clean tokens a row; draft_tokens: draft tokens a row. device: auto, cpu or cuda.
     distributed: over several processes (torchrun), auto is ddp. log_every, save_every: steps."""

@@ -44,6 +44,7 @@ from model.train.schedule import learning_rate
 from model.train.start import take_over
 from model.train.tensors import Tensors
 from model.train.vocabulary import commonest
+from model.train.warm import warm_up
 
 OnLog = Callable[[Record], None]
 
@@ -102,7 +103,7 @@ class Trainer:
         self.whole_pass = Pass(self)
         self.model, self.optimizer = self.processes.prepare(self.whole_pass, optimizer)
         self.parameters = dict(self._trained())
-        self.step, self.elapsed = 0, 0.0
+        self.step, self.elapsed, self.warm_s = 0, 0.0, 0.0
 
     def _samples(self) -> Samples:
         paths = self.config.data.train
@@ -178,6 +179,7 @@ class Trainer:
             self.run.mkdir(parents=True, exist_ok=True)
             (self.run / "config.json").write_text(json.dumps(self.config.as_dict(), indent=1) + "\n")
         with self.processes.guarded(), ThreadPoolExecutor(1) as builder:
+            self.warm_s += warm_up(self)
             meter = Meter(self)
             ahead: Future[Any] = builder.submit(self._build, self.step, self.stage2)
             while self.progress < 1 and self.step < self.config.training.max_steps:
@@ -271,9 +273,11 @@ class Trainer:
         record = {
             "steps": self.step,
             "seconds": round(self.elapsed, 1),
+            "warm_seconds": round(self.warm_s, 1),
             "draft_tokens": self.step * rows * training.draft_tokens,
             "clean_tokens": self.step * rows * training.row_tokens,
             "samples": len(self.batches.samples),
+            "trained_parameters": sum(parameter.numel() for parameter in self.parameters.values()),
             "answer_median": self.answer_median,
             "config": self.config.as_dict(),
         }

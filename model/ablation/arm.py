@@ -1,0 +1,129 @@
+"""One arm: trained and measured by the commands a person would call, each in a process of its own.
+
+    ArmRun(arm, folder, evaluation).run(device)
+
+    FOLDER/config.yaml   what is trained       FOLDER/run/          the run of `model train`
+    FOLDER/train.json    seconds of the clock  FOLDER/log.txt       what the processes said
+    FOLDER/acceptance.json, FOLDER/restore.json
+
+A step whose result is there is not done again, and a killed training goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from model.ablation.plan import Arm, Evaluation
+from model.errors import ModelError
+
+
+class ArmError(ModelError):
+    """An arm that could not be trained or measured; the message is its command's own last word."""
+
+
+@dataclass(slots=True)
+class ArmRun:
+    """on_step hears what begins. Results lie in `folder`."""
+
+    arm: Arm
+    folder: Path
+    evaluation: Evaluation
+    on_step: Callable[[str, str], None] = lambda arm, step: None
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def run(self, gpu: str | None) -> None:
+        """gpu: what CUDA_VISIBLE_DEVICES is set to (None: left as it is). Raises ArmError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ArmError(
+                    f"another process is at work in {self.folder}; wait for it or end it"
+                ) from error
+            # The children hold the lock too: they may outlive a killed parent.
+            self._steps(gpu, lock.fileno())
+
+    def stop(self) -> None:
+        """End what runs now, and start nothing more."""
+        self._stopped.set()
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def _steps(self, gpu: str | None, lock: int) -> None:
+        config = self.folder / "config.yaml"
+        text = yaml.safe_dump(self.arm.raw, sort_keys=False)
+        if config.exists() and config.read_text("utf-8") != text:
+            raise ArmError(
+                f"{self.folder} was trained with another configuration; delete it or give another --out"
+            )
+        config.write_text(text, "utf-8")
+        run = self.folder / "run"
+        if not (self.folder / "train.json").exists():
+            started = time.monotonic()
+            self._command("train", [str(config), "--run", str(run), "--json"], gpu, lock)
+            wall = round(time.monotonic() - started, 1)
+            _write(self.folder / "train.json", json.dumps({"wall_s": wall}).encode())
+        measure = self.evaluation
+        shared = ["--base", self.arm.config.base, "--limit", str(measure.limit), "--json"]
+        heads = str(run / "heads")
+        if measure.acceptance:
+            blocks = [f"--block={size}" for size in measure.block]
+            self._figures("acceptance", [heads, *map(str, measure.acceptance), *blocks, *shared], gpu, lock)
+        if measure.restore:
+            sure = [f"--confidence={least}" for least in measure.confidence]
+            self._figures("restore", [heads, *map(str, measure.restore), *sure, *shared], gpu, lock)
+
+    def _figures(self, command: str, arguments: list[str], gpu: str | None, lock: int) -> None:
+        target = self.folder / f"{command}.json"
+        if not target.exists():
+            _write(target, self._command(command, arguments, gpu, lock))
+
+    def _command(self, name: str, arguments: list[str], gpu: str | None, lock: int) -> bytes:
+        """Run `model NAME ...`; its output, which goes to the log as well unless it is a result."""
+        if self._stopped.is_set():
+            raise ArmError("stopped")
+        self.on_step(self.arm.name, name)
+        log = self.folder / "log.txt"
+        environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
+        with log.open("ab") as file:
+            file.write(f"$ model {name} {' '.join(arguments)}\n".encode())
+            file.flush()
+            begin = file.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "model.cli", name, *arguments],
+                stdout=file if name == "train" else subprocess.PIPE,
+                stderr=file,
+                env=environment,
+                pass_fds=(lock,),
+            )
+            out, _ = self._process.communicate()
+        if self._process.returncode:
+            raise ArmError(_last_word(log, begin) or f"model {name} ended with {self._process.returncode}")
+        return out or b""
+
+
+def _last_word(log: Path, begin: int) -> str:
+    """The line that says what went wrong in what a process wrote."""
+    lines = log.read_bytes()[begin:].decode("utf-8", "replace").strip().splitlines()
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (said or lines or [""])[-1].strip()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    os.replace(partial, path)
