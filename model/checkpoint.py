@@ -1,4 +1,5 @@
-"""Reads a Hugging Face safetensors folder into a `Base`, tensor by tensor, straight into the fused layout.
+"""Reads a Hugging Face safetensors folder into a `Base`, tensor by tensor, straight into the fused layout;
+writes one.
 
 Peak memory is the model plus one tensor. Block-quantised FP8 checkpoints (weight + weight_scale_inv) are
 dequantised on the way in through model.fp8, unless their owner keeps them as they are.
@@ -9,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
+from model import store
 from model.base import MLP, Base
 from model.errors import WeightsError
 from model.experts import Experts
@@ -184,6 +188,23 @@ def read_into(
         base.head.weight = base.embedding
     inverse, _ = rope_table(base.config.head_dim, base.config.theta, base.config.yarn)
     base.register_buffer("inverse_frequency", inverse.to(device), persistent=False)
+
+
+def write_folder(base: Base, like: Path, folder: Path) -> None:
+    """Write an unquantised base without adapters as a model folder: tensors named and cut as in the folder
+    `like` that it was read from, tokenizer and configuration copied from there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names_of = Tensors(like)
+    out: dict[str, torch.Tensor] = {}
+    for owner, attribute, _, names in slots(base):
+        full = getattr(owner, attribute).detach()
+        rows = full.flatten(0, -2) if full.dim() > 1 else full
+        parts = rows.split([names_of.shape(name)[0] for name in names])
+        out.update((name, part.clone().cpu()) for name, part in zip(names, parts, strict=True))
+    save_file(out, folder / "model.safetensors", metadata={"format": "pt"})
+    for file in like.iterdir():
+        if file.is_file() and file.name != store.RECORD and ".safetensors" not in file.name:
+            shutil.copyfile(file, folder / file.name)
 
 
 def base_sha256(folder: Path) -> str:

@@ -6,7 +6,7 @@
 
 On disk:
 
-    NAME/adapter_config.json, adapter_model.safetensors   one PEFT LoRA folder a head
+    NAME/adapter_config.json, adapter_model.safetensors   one PEFT LoRA folder a head (none where r is 0)
     extras.safetensors     what PEFT has no place for: mask [D], hint [D], draft_vocab [n],
                            sequential.*, length.*, router.*
     heads.json             config, mask_id, sha256 of base, tokenizer and files, training record
@@ -111,6 +111,8 @@ class HeadSet(nn.Module):
         """
         folder.mkdir(parents=True, exist_ok=True)
         for name, head in self.config.heads.items():
+            if not head.lora.r:
+                continue
             tensors = {}
             for where, adapter, part in adapters(base, name):
                 tensors[f"{_PREFIX}{where}.lora_A.weight"] = adapter.down(part)
@@ -164,8 +166,9 @@ class HeadSet(nn.Module):
         mask_id = read_record(folder)["mask_id"]
         heads = cls.create(base, config, mask_id, dtype)
         try:
-            for name in config.heads:
-                _fill(base, name, config, folder)
+            for name, head in config.heads.items():
+                if head.lora.r:
+                    _fill(base, name, config, folder)
             heads._fill_extras(folder / "extras.safetensors")
         except WeightsError:
             heads.unmount(base)
@@ -234,7 +237,8 @@ def folder_sha256(folder: Path) -> str:
 
 def _files(config: HeadsConfig) -> list[Path]:
     names = ("adapter_config.json", "adapter_model.safetensors")
-    return [Path(head) / name for head in config.heads for name in names] + [Path("extras.safetensors")]
+    adapted = [name for name, head in config.heads.items() if head.lora.r]
+    return [Path(head) / name for head in adapted for name in names] + [Path("extras.safetensors")]
 
 
 def _sha256(path: Path) -> str:

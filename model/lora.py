@@ -13,7 +13,7 @@ cast to the compute dtype in the forward pass. The model classes know nothing of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -31,15 +31,17 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 @dataclass(frozen=True, slots=True)
 class LoraSpec:
+    """r 0: no adapter at all; the head's tokens run on the base's own weights."""
+
     r: int
     alpha: float
     targets: tuple[str, ...]
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.targets) - set(TARGETS))
-        if unknown or not self.targets or self.r < 1:
+        if unknown or not self.targets or self.r < 0:
             raise WeightsError(
-                f"a LoRA head needs r >= 1 and targets out of {', '.join(TARGETS)}; "
+                f"a LoRA head needs r >= 0 and targets out of {', '.join(TARGETS)}; "
                 f"got r={self.r}, targets={', '.join(unknown or self.targets) or 'none'}"
             )
 
@@ -104,6 +106,8 @@ def mount(base: Base, head: str, spec: LoraSpec, dtype: torch.dtype | None = Non
     """
     found: set[str] = set()
     parameters: list[nn.Parameter] = []
+    if not spec.r:
+        return parameters
     for owner, attribute, projection in list(base.projections()):
         parts = {part: width for part, width in projection.parts.items() if part in spec.targets}
         if not parts:
@@ -121,6 +125,14 @@ def mount(base: Base, head: str, spec: LoraSpec, dtype: torch.dtype | None = Non
         names = ", ".join(missing)
         raise WeightsError(f"this base has no {names}: take them out of the head's target_modules")
     return parameters
+
+
+def share(base: Base, heads: Sequence[str]) -> None:
+    """Let mounted heads of equal ranks and targets be one: all use the adapters of the first."""
+    for _, _, projection in base.projections():
+        if isinstance(projection, RoutedProjection) and heads[0] in projection.adapters:
+            for name in heads[1:]:
+                projection.adapters[name] = projection.adapters[heads[0]]
 
 
 def unmount(base: Base, head: str) -> None:

@@ -5,6 +5,8 @@
     FOLDER/config.yaml   what is trained       FOLDER/run/          the run of `model train`
     FOLDER/train.json    seconds of the clock  FOLDER/log.txt       what the processes said
     FOLDER/acceptance.json, FOLDER/restore.json
+    FOLDER/answers/      where training changes what the AR decoder says: its own answers, and their agreement
+                         with the base's
 
 A step whose result is there is not done again, and a killed training goes on from its last checkpoint.
 """
@@ -24,6 +26,7 @@ from pathlib import Path
 
 import yaml
 
+from model.ablation.agreement import agreement
 from model.ablation.plan import Arm, Evaluation
 from model.errors import ModelError
 
@@ -77,14 +80,58 @@ class ArmRun:
             wall = round(time.monotonic() - started, 1)
             _write(self.folder / "train.json", json.dumps({"wall_s": wall}).encode())
         measure = self.evaluation
-        shared = ["--base", self.arm.config.base, "--limit", str(measure.limit), "--json"]
+        # Full fine-tuning leaves a base of its own beside its heads.
+        base = str(run / "base") if self.arm.config.full_fine_tuning.train else self.arm.config.base
+        shared = ["--base", base, "--limit", str(measure.limit), "--json"]
         heads = str(run / "heads")
         if measure.acceptance:
             blocks = [f"--block={size}" for size in measure.block]
-            self._figures("acceptance", [heads, *map(str, measure.acceptance), *blocks, *shared], gpu, lock)
+            answers = list(measure.acceptance)
+            if not self.arm.config.frozen_text:
+                answers = [self._own_answers(path, base, gpu, lock) for path in answers]
+            self._figures("acceptance", [heads, *map(str, answers), *blocks, *shared], gpu, lock)
         if measure.restore:
             sure = [f"--confidence={least}" for least in measure.confidence]
             self._figures("restore", [heads, *map(str, measure.restore), *sure, *shared], gpu, lock)
+
+    def _own_answers(self, asked: Path, base: str, gpu: str | None, lock: int) -> Path:
+        """Greedy answers of this arm's own AR decoder to the prompts of `asked`: what its drafts are accepted
+        against. Beside them, how many are the base's."""
+        from model.data.samples import Samples
+
+        target = self.folder / "answers" / asked.name
+        target.parent.mkdir(exist_ok=True)
+        theirs = Samples.load(asked)
+        theirs.items = theirs.items[: self.evaluation.limit or None]
+        if not target.exists():
+            # The AR head speaks, or the fine-tuned base itself.
+            speaker = (
+                [] if self.arm.config.full_fine_tuning.train else ["--heads", str(self.folder / "run/heads")]
+            )
+            most = str(theirs.meta.get("max_tokens", 512))
+            command = [
+                "answer",
+                str(asked),
+                "--out",
+                str(target),
+                "--base",
+                base,
+                *speaker,
+                "--greedy-share",
+                "1",
+            ]
+            command += [
+                "--limit",
+                str(len(theirs)),
+                "--max-tokens",
+                most,
+                "--slots",
+                str(min(256, len(theirs))),
+            ]
+            self._command("data", [*command, "--no-compile", "--json"], gpu, lock)
+        found = json.dumps(agreement(theirs, Samples.load(target)))
+        _write(target.with_suffix(".json"), found.encode())
+        return target
 
     def _figures(self, command: str, arguments: list[str], gpu: str | None, lock: int) -> None:
         target = self.folder / f"{command}.json"

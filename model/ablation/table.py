@@ -45,6 +45,10 @@ def row(name: str, folder: Path, error: str = "") -> Row:
         made[f"tokens per forward, {name}"] = found["tpf_refined"]["all"]
         made[f"copied, {name}"] = found["tpf_refined"]["copied"]
         made[f"new, {name}"] = found["tpf_refined"]["new"]
+    for path in sorted((folder / "answers").glob("*.json")):
+        found = _json(path)
+        made[f"answers of the base, {path.stem}"] = found["same"]
+        made[f"kept before the first other token, {path.stem}"] = found["kept"]
     for name, found in _json(folder / "restore.json").get("restore", {}).items():
         if found:
             made[f"restored, {name}"], made[f"whole again, {name}"] = found["restored"], found["exact"]

@@ -133,6 +133,11 @@ def humaneval(out: Path, base: str) -> None:
     "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz)."
 )
 @click.option("--base", default="qwen2.5-coder-0.5b", show_default=True)
+@click.option(
+    "--heads",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Answer with the AR head of these heads.",
+)
 @click.option("--max-tokens", default=256, show_default=True, help="Length at which an answer is cut.")
 @click.option("--temperature", default=0.7, show_default=True, help="Of the sampled share.")
 @click.option(
@@ -151,6 +156,7 @@ def answer(
     prompts: Path,
     out: Path,
     base: str,
+    heads: Path | None,
     max_tokens: int,
     temperature: float,
     greedy_share: float,
@@ -162,18 +168,18 @@ def answer(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Let the base answer PROMPTS, in bulk. Interrupted or out of time, it keeps the answers that are
-    done."""
+    """Let the base, or the AR head of --heads, answer PROMPTS, in bulk. Interrupted or out of time, it keeps
+    the answers that are done."""
     import torch
     from rich.progress import Progress
 
     from model import store
-    from model.base import Base
     from model.checkpoint import base_sha256
     from model.data.answer_file import answer_samples
     from model.data.answers import Answerer
     from model.data.packages import DataError
     from model.data.samples import Samples
+    from model.train.load import load_speaker
 
     asked = Samples.load(prompts)
     asked.items = asked.items[skip : skip + limit if limit else None]
@@ -181,9 +187,7 @@ def answer(
         raise DataError(f"{prompts} has no prompt left after --skip {skip}; lower it")
     cuda = torch.cuda.is_available()
     folder = store.resolve(base)
-    model = Base.load(
-        folder, dtype=torch.bfloat16 if cuda else torch.float32, device="cuda" if cuda else "cpu"
-    )
+    model, head = load_speaker(base, heads)
     answerer = Answerer(
         model,
         model.config.eos,
@@ -192,6 +196,7 @@ def answer(
         max_prompt=max((len(s.prompt) for s in asked), default=1),
         seed=seed,
         compiled=cuda if compiled is None else compiled,
+        head=head,
     )
     started = time.monotonic()
     with Progress(disable=as_json) as progress:

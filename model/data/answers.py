@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from model.base import Attend, Base
 from model.data.samples import Ids
+from model.roles import Route, whole
 
 STEPS = 16  # decode steps between two looks at which slots have ended
 PREFILL_TOKENS = 32_768  # padded prompt tokens in one prefill
@@ -36,7 +37,7 @@ class Answer:
 
 class Answerer:
     """slots: answers under way at once. context: prompt plus answer at most; longer prompts are refused by
-    `run`."""
+    `run`. head: the mounted LoRA head that speaks (None: the base itself)."""
 
     def __init__(
         self,
@@ -48,7 +49,9 @@ class Answerer:
         max_prompt: int = 320,
         seed: int = 1,
         compiled: bool = False,
+        head: str | None = None,
     ) -> None:
+        self.route = whole(head)
         self.base, self.slots, self.max_tokens, self.max_prompt = base, slots, max_tokens, max_prompt
         config, device = base.config, base.device
         self.context = max_prompt + max_tokens
@@ -130,7 +133,7 @@ class Answerer:
         slot = torch.tensor(slots, device=device)
         x = self.base.embed(torch.from_numpy(ids).to(device))
         position = torch.arange(width, device=device).expand(len(prompts), -1)
-        h = self.base(x, position, _Prefill(self.k, self.v, slot))
+        h = self.base(x, position, _Prefill(self.k, self.v, slot), self.route)
         last = h[torch.arange(len(prompts), device=device), lengths - 1]
         temperature = torch.tensor(temperatures, device=device, dtype=torch.float32)[:, None]
         first = _choose(self.base.logits(last), temperature)
@@ -176,7 +179,7 @@ class Answerer:
             hidden_RS, float("-inf")
         )
         for i, layer in enumerate(self.base.layers):
-            x = self._layer(layer, x, turn, self.k[i], self.v[i], self.row_R, at_R, bias)
+            x = self._layer(layer, x, turn, self.route, self.k[i], self.v[i], self.row_R, at_R, bias)
         token_R = self._choose(self.base.logits(self.base.norm(x))[:, 0], self.temperature_R1)
         going_R = ~self.done_R
         place_R = self.made_R.clamp_max(self.max_tokens - 1)
@@ -201,6 +204,7 @@ def _run_layer(
     layer: Any,
     x: torch.Tensor,
     turn: tuple[torch.Tensor, torch.Tensor],
+    route: Route,
     k_RGSK: torch.Tensor,
     v_RGSK: torch.Tensor,
     row_R: torch.Tensor,
@@ -217,7 +221,7 @@ def _run_layer(
         out_RGHK: torch.Tensor = scores.float().softmax(-1).to(x.dtype) @ v_RGSK
         return out_RGHK.view(R, H, 1, K)
 
-    out: torch.Tensor = layer(x, turn, attend, ())
+    out: torch.Tensor = layer(x, turn, attend, route)
     return out
 
 

@@ -30,7 +30,8 @@ class ConfigError(ModelError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadConfig:
-    """A LoRA head: rank r, scale alpha / r. train: False leaves it out; its tokens run on the base."""
+    """A LoRA head: rank r (0: no adapter, the base's own weights), scale alpha / r. train: False leaves the
+    head out; its tokens run on the base."""
 
     r: int = 128
     alpha: float = 256.0
@@ -41,7 +42,9 @@ class HeadConfig:
         unknown = [name for name in self.target_modules if name not in PROJECTIONS]
         if unknown:
             raise ConfigError(f"{where}.target_modules: {unknown[0]!r} is none of {', '.join(PROJECTIONS)}")
-        _positive(where, r=self.r, alpha=self.alpha)
+        _positive(where, alpha=self.alpha)
+        if self.r < 0:
+            raise ConfigError(f"{where}.r must be 0 (no adapter) or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,19 @@ class SequentialConfig:
     def check(self, where: str) -> None:
         if self.width < 0:
             raise ConfigError(f"{where}.width must be 0 (none) or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullFineTuningConfig:
+    """train: all weights of the base's layers learn, for every role, in place of adapters; the embedding,
+    which may be the output matrix too, stays. The result is a base of its own, beside its heads.
+    learning_rate: of these weights; that of `training` is for the small parts."""
+
+    train: bool = False
+    learning_rate: float = 5e-5
+
+    def check(self, where: str) -> None:
+        _positive(where, learning_rate=self.learning_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +270,7 @@ class TrainConfig:
     """A whole run. base: a model name, folder or GGUF. start: a folder of heads to go on from, or ''; what it
     lacks or holds in another shape (a length head with other buckets, say) begins fresh. A
     head whose section is left out: the AR head stays the base itself, the others train with their
-    defaults."""
+    defaults. shared_head: the three roles train one adapter, and so the AR text changes."""
 
     base: str = "qwen2.5-coder-0.5b"
     start: str = ""
@@ -262,6 +278,8 @@ class TrainConfig:
     diffusion_head: HeadConfig = field(default_factory=HeadConfig)
     length_head: LengthConfig = field(default_factory=LengthConfig)
     sequential_head: SequentialConfig = field(default_factory=SequentialConfig)
+    shared_head: bool = False
+    full_fine_tuning: FullFineTuningConfig = field(default_factory=FullFineTuningConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed_diffusion: SeedDiffusionConfig = field(default_factory=SeedDiffusionConfig)
     objectives: ObjectivesConfig = field(default_factory=ObjectivesConfig)
@@ -294,7 +312,36 @@ class TrainConfig:
         training, size = config.training, max(config.seed_diffusion.block_size)
         if any(training.draft_tokens % block for block in config.seed_diffusion.block_size):
             raise ConfigError(f"training.draft_tokens must be a multiple of each block_size ({size})")
+        config._check_roles()
         return config
+
+    def _check_roles(self) -> None:
+        """What one adapter for all roles, or none, needs of the other sections."""
+        heads = (self.ar_head, self.diffusion_head, self.length_head)
+        if self.shared_head:
+            specs = {(head.train, head.r, head.alpha, head.target_modules) for head in heads}
+            if len(specs) > 1 or not heads[0].train or not heads[0].r:
+                raise ConfigError(
+                    "shared_head: ar_head, diffusion_head and length_head are one adapter; set train to true "
+                    "and the same r (above 0), alpha and target_modules in all three"
+                )
+        if self.full_fine_tuning.train:
+            if any(head.train and head.r for head in heads):
+                raise ConfigError(
+                    "full_fine_tuning trains the base's own weights without adapters: set r to 0 in ar_head, "
+                    "diffusion_head and length_head, or train to false"
+                )
+            if self.training.base_model_quantization != "none":
+                raise ConfigError("full_fine_tuning: set training.base_model_quantization to none")
+        if self.start and (self.shared_head or self.full_fine_tuning.train):
+            raise ConfigError(
+                "start: heads of their own cannot become a shared one, nor those of another base"
+            )
+
+    @property
+    def frozen_text(self) -> bool:
+        """Does the AR decoder say after the run what the base says?"""
+        return not (self.ar_head.train and self.ar_head.r) and not self.full_fine_tuning.train
 
     def heads(self) -> HeadsConfig:
         """The heads this run trains."""

@@ -56,6 +56,8 @@ class PackedForward:
         names = {head.role: name for name, head in heads.config.heads.items()}
         self.clean_head, self.draft_head = names.get(Role.CLEAN), names.get(Role.DRAFT)
         self.length_head = names.get(Role.LENGTH)
+        # Clean tokens that no trained weight touches need no gradients.
+        self.frozen = self.clean_head is None and not config.full_fine_tuning.train
         self.use_vocabulary()
         if self.compiled:
             for layer in base.layers:
@@ -86,7 +88,7 @@ class PackedForward:
         draft_RND = self.draft(t, cache)
         total = self._draft_terms(t, clean_RTD, draft_RND, log)
         goals = self.config.objectives
-        if self.clean_head and goals.next_token:
+        if not self.frozen and goals.next_token:
             flat = [x.flatten(0, 1) for x in (clean_RTD, t.next_target_RT, t.next_weight_RT)]
             loss = blended_loss(
                 flat[0],
@@ -107,10 +109,9 @@ class PackedForward:
     def clean(self, t: Tensors) -> tuple[torch.Tensor, Cache]:
         """Final states [R, T, D] of the clean tokens, and every layer's keys and values."""
         R, T = t.ids_RT.shape
-        frozen = self.clean_head is None
         masked = Masked(clean_rule(t.document_RT), R, T, T, self.device, flex=self.flex)
-        attention = CleanPass(masked, detach=frozen)
-        with torch.no_grad() if frozen else contextlib.nullcontext():
+        attention = CleanPass(masked, detach=self.frozen)
+        with torch.no_grad() if self.frozen else contextlib.nullcontext():
             states = self._run(self.base.embed(t.ids_RT), t.position_RT, attention, whole(self.clean_head))
         return states, attention.cache
 

@@ -47,6 +47,8 @@ class Processes:
                     "with `torchrun --nproc-per-node N -m model.cli train ...`, or set it to auto"
                 )
             return cls(0, 1, device)
+        if config.full_fine_tuning.train:
+            raise ConfigError("full_fine_tuning runs in one process; start it without torchrun")
         if training.micro_batch_size % world:
             raise ConfigError(
                 f"training.micro_batch_size {training.micro_batch_size} counts the rows of all processes, "

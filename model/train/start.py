@@ -24,6 +24,8 @@ def take_over(heads: HeadSet, base: Base, folder: Path) -> list[str]:
         if theirs.get(name) != head:
             fresh.append(name)
             continue
+        if not head.lora.r:
+            continue
         saved = load_file(folder / name / "adapter_model.safetensors")
         for where, adapter, part in adapters(base, name):
             adapter.down(part).copy_(saved[f"base_model.model.{where}.lora_A.weight"])

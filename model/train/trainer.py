@@ -25,17 +25,19 @@ from torch import nn
 
 from model import store
 from model.base import Base
-from model.checkpoint import base_sha256
+from model.checkpoint import base_sha256, write_folder
 from model.data.packages import DataError
 from model.data.samples import Samples
 from model.errors import ModelError
 from model.heads import HeadSet, check_folder
+from model.lora import share
 from model.tokenizer import Tokenizer
 from model.train import checkpoint
 from model.train.config import TrainConfig
 from model.train.device import out_of_memory, pick_device
 from model.train.forward import PackedForward, Terms
 from model.train.lengths import training_median
+from model.train.masters import Masters
 from model.train.meter import Meter, Record
 from model.train.objectives.next_token import scaffold_ids
 from model.train.packing import Batches
@@ -69,7 +71,7 @@ class Trainer:
         self.config, self.run, self.on_log = config, run, on_log
         self.processes = Processes.of(config, pick_device(config))
         self.device = self.processes.device
-        folder = store.resolve(config.base)
+        folder = self.folder = store.resolve(config.base)
         self.tokenizer = Tokenizer(folder)
         self.base_sha256 = base_sha256(folder)
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
@@ -79,6 +81,9 @@ class Trainer:
         scaffold = scaffold_ids(self.tokenizer.encode)
         mask_id = self.tokenizer.mask_id
         self.heads = HeadSet.create(self.base, config.heads(), mask_id, torch.float32)
+        self.masters = Masters(self.base) if config.full_fine_tuning.train else None
+        if config.shared_head:
+            share(self.base, list(config.heads().heads))
         self.fresh: list[str] = []
         if config.start:
             start = Path(config.start)
@@ -94,13 +99,15 @@ class Trainer:
         for _, parameter in self._trained():
             parameter.requires_grad_(True)
         optimizer = torch.optim.AdamW(
-            [parameter for _, parameter in self._trained()],
+            self._groups(),
             lr=config.training.learning_rate,
             weight_decay=config.training.weight_decay,
             betas=(0.9, 0.95),
             fused=self.device.type == "cuda",
         )
         self.whole_pass = Pass(self)
+        if self.masters is not None:
+            optimizer.register_step_post_hook(self.masters.write_back)
         self.model, self.optimizer = self.processes.prepare(self.whole_pass, optimizer)
         self.parameters = dict(self._trained())
         self.step, self.elapsed, self.warm_s = 0, 0.0, 0.0
@@ -122,15 +129,27 @@ class Trainer:
             items += loaded.items
         return Samples(items)
 
+    def _groups(self) -> list[dict[str, Any]]:
+        """What the optimizer steps, in the order of `_trained`; share: of the learning rate."""
+        own = [parameter for name, parameter in self._trained() if not name.startswith("base.")]
+        groups: list[dict[str, Any]] = [{"params": own, "share": 1.0}]
+        if self.masters is not None:
+            slower = self.config.full_fine_tuning.learning_rate / self.config.training.learning_rate
+            groups.append({"params": [master for _, master in self.masters.named()], "share": slower})
+        return groups
+
     def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of all that this run trains."""
-        for head in self.heads.config.heads:
+        names = list(self.heads.config.heads)
+        for head in names[:1] if self.config.shared_head else names:
             for i, parameter in enumerate(self.heads.trained_parameters(self.base, head)):
                 yield f"{head}.{i}", parameter
         frozen = {"hint"} | (set() if self.config.sequential_head.train else {"sequential"})
         for name, parameter in self.heads.named_parameters():
             if name.split(".")[0] not in frozen:
                 yield name, parameter
+        if self.masters is not None:
+            yield from self.masters.named()
 
     @property
     def progress(self) -> float:
@@ -165,6 +184,8 @@ class Trainer:
         ):
             moments.update({name: like(value, parameter) for name, value in moments.items()})
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.masters is not None:
+            self.masters.write_back()
         self.heads.draft_vocab = state["draft_vocab"]
         self.forward.use_vocabulary()
         self.step, self.elapsed = state["step"], state["elapsed"]
@@ -227,7 +248,7 @@ class Trainer:
         training = self.config.training
         rate = learning_rate(training, self.step, self.progress)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         total: Terms | None = None
         try:
             for number, batch in enumerate(batches):
@@ -281,10 +302,14 @@ class Trainer:
             "answer_median": self.answer_median,
             "config": self.config.as_dict(),
         }
+        sha256 = self.base_sha256
+        if self.masters is not None:
+            write_folder(self.base, self.folder, folder.parent / "base")
+            sha256 = base_sha256(folder.parent / "base")
         self.heads.save(
             folder,
             self.base,
-            base_sha256=self.base_sha256,
+            base_sha256=sha256,
             tokenizer_sha256=self.tokenizer.sha256,
             base_name=self.config.base,
             training=record,

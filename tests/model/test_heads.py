@@ -228,7 +228,7 @@ def test_mlp_targets_on_a_sparse_base_are_refused(tmp_path):
         ({"haeds": {}}, "did you mean 'heads'"),
         ({"heads": {"x": {"role": "clean", "r": 1, "alpha": 1}}}, "target_modules"),
         ({"heads": {"x": {"role": "bright", "r": 1, "alpha": 1, "target_modules": ["q_proj"]}}}, "BRIGHT"),
-        ({"heads": {"x": {"role": "clean", "r": 0, "alpha": 1, "target_modules": ["q_proj"]}}}, "r >= 1"),
+        ({"heads": {"x": {"role": "clean", "r": -1, "alpha": 1, "target_modules": ["q_proj"]}}}, "r >= 0"),
         ({"heads": {"x": {"role": "clean", "r": 1, "alpha": 1, "target_modules": ["router"]}}}, "router"),
     ],
 )
