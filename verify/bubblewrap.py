@@ -80,7 +80,8 @@ class Bubblewrap(Sandbox):
         return self._probe
 
     def serve(self, argv: Sequence[str], search_path: Sequence[str]) -> Started:
-        # /proc is for the server; each check covers it with an empty folder
+        # /proc is for the server; each check covers it with an empty folder. Symbols are bound at the start:
+        # bound late, each check looks up its own and copies the tables that they are written to
         line = [
             *self._base(search_path),
             "--cap-add",
@@ -89,6 +90,9 @@ class Bubblewrap(Sandbox):
             "/",
             "--chdir",
             "/tmp",
+            "--setenv",
+            "LD_BIND_NOW",
+            "1",
         ]
         return _start([*line, *_inside(*argv)], Limits(mem_mb=512))
 

@@ -28,6 +28,7 @@ class Group:
     def __init__(self, version: int, folders: dict[str, Path]) -> None:
         self.version = version
         self.folders = folders
+        self._events = -1  # kept open: it is read after each check
 
     @property
     def label(self) -> str:
@@ -59,14 +60,19 @@ class Group:
 
     def oom_kills(self) -> int:
         """How often the kernel killed in this group for want of memory."""
-        file = "memory.events" if self.version == 2 else "memory.oom_control"
-        for line in (self.folders["memory"] / file).read_text().splitlines():
-            if line.startswith("oom_kill "):
+        if self._events < 0:
+            file = "memory.events" if self.version == 2 else "memory.oom_control"
+            self._events = os.open(self.folders["memory"] / file, os.O_RDONLY | os.O_CLOEXEC)
+        for line in os.pread(self._events, 4_096, 0).splitlines():
+            if line.startswith(b"oom_kill "):
                 return int(line.split()[1])
         return 0
 
     def remove(self) -> None:
         """Remove the folders, once the kernel has let go of the last process."""
+        if self._events >= 0:
+            os.close(self._events)
+            self._events = -1
         for folder in dict.fromkeys(self.folders.values()):
             for _ in range(200):
                 try:

@@ -30,6 +30,9 @@ LIST, TUPLE, SET, FROZENSET, DICT, ITERATOR = b"ltSZDg"
 _SIZE = struct.Struct(">BI")
 _DOUBLE = struct.Struct(">Bd")
 _TWO_DOUBLES = struct.Struct(">Bdd")
+_CONSTANTS = frozenset((NONE, TRUE, FALSE))
+_FIXED = {FLOAT: _DOUBLE, COMPLEX: _TWO_DOUBLES}
+_SIZED = frozenset((INT, STR, BYTES))
 _SEQUENCES = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET}
 _HASHABLE = frozenset((NONE, TRUE, FALSE, INT, FLOAT, COMPLEX, STR, BYTES))
 
@@ -175,43 +178,46 @@ def parse(data: bytes) -> Node:
     nodes = 0
     end = len(data)
 
-    def take(count: int) -> bytes:
-        nonlocal position
-        if count > end - position:
-            raise CodecError("cut short")
-        position += count
-        return data[position - count : position]
-
     def walk(depth: int) -> Node:
-        nonlocal nodes
+        nonlocal nodes, position
         nodes += 1
         if depth > MAX_DEPTH or nodes > MAX_NODES:
             raise TooLargeError("too deep or too many nodes")
-        tag = take(1)[0]
-        if tag in (NONE, TRUE, FALSE):
+        if position >= end:
+            raise CodecError("cut short")
+        tag = data[position]
+        if tag in _CONSTANTS:
+            position += 1
             return (tag, None)
-        if tag == FLOAT:
-            return (tag, struct.unpack(">d", take(8))[0])
-        if tag == COMPLEX:
-            return (tag, complex(*struct.unpack(">dd", take(16))))
         if tag not in TYPE_NAMES:
             raise CodecError("unknown tag")
-        count = int.from_bytes(take(4), "big")
-        if tag == INT:
-            raw = take(count)
+        if tag in _FIXED:
+            start, position = position, position + _FIXED[tag].size
+            if position > end:
+                raise CodecError("cut short")
+            numbers = _FIXED[tag].unpack_from(data, start)
+            return (tag, numbers[1] if tag == FLOAT else complex(numbers[1], numbers[2]))
+        start = position + _SIZE.size
+        if start > end:
+            raise CodecError("cut short")
+        count: int = _SIZE.unpack_from(data, position)[1]
+        if count > end - start:
+            raise CodecError("cut short")
+        if tag in _SIZED:
+            position = start + count
+            raw = data[start:position]
+            if tag == BYTES:
+                return (tag, raw)
+            if tag == STR:
+                try:
+                    return (tag, raw.decode("utf-8", "surrogatepass"))
+                except UnicodeDecodeError:
+                    raise CodecError("a str that is not UTF-8") from None
             number = int.from_bytes(raw, "big", signed=True)
             if count != number.bit_length() // 8 + 1:
                 raise CodecError("an int that is not minimal")
             return (tag, number)
-        if tag == BYTES:
-            return (tag, take(count))
-        if tag == STR:
-            try:
-                return (tag, take(count).decode("utf-8", "surrogatepass"))
-            except UnicodeDecodeError:
-                raise CodecError("a str that is not UTF-8") from None
-        if count > end - position:
-            raise CodecError("cut short")
+        position = start
         if tag == DICT:
             pairs = [(walk(depth + 1), walk(depth + 1)) for _ in range(count)]
             _require_distinct([key for key, _ in pairs])
@@ -233,6 +239,10 @@ def _hashable(node: Node) -> bool:
 
 
 def _require_distinct(members: list[Node]) -> None:
+    if all(tag == STR for tag, _ in members):
+        if len(dict.fromkeys(text for _, text in members)) != len(members):
+            raise CodecError("a repeated key or set member")
+        return
     if not all(map(_hashable, members)):
         raise CodecError("an unhashable key or set member")
     if len({canonical(member) for member in members}) != len(members):

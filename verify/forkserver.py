@@ -43,6 +43,7 @@ _MODULES = (
     "inside.driver",
     "inside.child",
     "inside.template",
+    "inside.warm",
     "inside.server",
 )
 # What most candidates import, so that no check pays for it. Every module here costs every fork: its page

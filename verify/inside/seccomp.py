@@ -121,10 +121,12 @@ SOCKETPAIR = (53, 199)
 KILL, TKILL, TGKILL = (62, 129), (200, 130), (234, 131)
 CLONE_NAMESPACES = 0x7E020080  # NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET NEWTIME
 
-_LD, _JEQ, _JGE, _JGT, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06, 0x54
+Rule = tuple[tuple[int, int, int, int], ...]  # opcode, jump if true, jump if false, value
+
+_LD, _JEQ, _JGE, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_PASS: Rule = ((_RET, 0, 0, _ALLOW),)
 _NR, _ARCH = 0, 4
-_X32_BIT = 0x40000000
 _SOCK_STREAM = 1
 
 
@@ -135,66 +137,74 @@ def _argument(index: int) -> int:
 def program(machine: str, own_pid: int | None = None) -> bytes:
     """The BPF program for `machine`. With `own_pid`, signals may go to that process only (or its group, 0).
 
+    A binary search for the number of the call: the kernel runs a new filter for every number there is, to
+    learn which calls it always allows, and each check installs one.
+
     Raises KeyError for an architecture without a table.
     """
     column = {"x86_64": 0, "aarch64": 1}[machine]
-    code: list[tuple[int, int, int, int]] = []
-
-    def op(opcode: int, value: int, if_true: int = 0, if_false: int = 0) -> None:
-        code.append((opcode, if_true, if_false, value & 0xFFFFFFFF))
-
-    def fail(number: int) -> None:
-        op(_RET, _ERRNO | number)
-
-    op(_LD, _ARCH)
-    op(_JEQ, AUDIT_ARCH[machine], 1, 0)
-    op(_RET, _KILL)
-    op(_LD, _NR)
-    op(_JGT, NEWEST, 0, 1)  # also every x32 call: bit 30 is set
-    fail(errno.ENOSYS)
-    op(_JEQ, CLONE3[column], 0, 1)
-    fail(errno.ENOSYS)
-    for numbers in DENIED.values():
-        if (number := numbers[column]) is not None:
-            op(_JEQ, number, 0, 1)
-            fail(errno.EPERM)
-
-    # each rule below: unless it is this call, jump over the rule's whole body
-    for numbers in SELF_ONLY.values():
-        op(_JEQ, numbers[column], 0, 4)
-        op(_LD, _argument(0))
-        op(_JEQ, 0, 1, 0)
-        fail(errno.EPERM)
-        op(_RET, _ALLOW)
-    for numbers in (SETPRIORITY, IOPRIO_SET):
-        op(_JEQ, numbers[column], 0, 4)
-        op(_LD, _argument(1))
-        op(_JEQ, 0, 1, 0)
-        fail(errno.EPERM)
-        op(_RET, _ALLOW)
-    op(_JEQ, CLONE[column], 0, 4)
-    op(_LD, _argument(0))
-    op(_JSET, CLONE_NAMESPACES, 0, 1)
-    fail(errno.EPERM)
-    op(_RET, _ALLOW)
-    op(_JEQ, SOCKETPAIR[column], 0, 5)
-    op(_LD, _argument(1))
-    op(_AND, 0xF)
-    op(_JEQ, _SOCK_STREAM, 1, 0)  # a datagram pair can be bound and sent elsewhere
-    fail(errno.EPERM)
-    op(_RET, _ALLOW)
-    if own_pid is not None:
-        op(_JEQ, TKILL[column], 0, 1)
-        fail(errno.EPERM)
-        for number in (KILL[column], TGKILL[column]):
-            op(_JEQ, number, 0, 5)
-            op(_LD, _argument(0))
-            op(_JEQ, own_pid, 2, 0)
-            op(_JEQ, 0, 1, 0)
-            fail(errno.EPERM)
-            op(_RET, _ALLOW)
-    op(_RET, _ALLOW)
+    rules = _rules(column, own_pid)
+    starts = [0]
+    for number in range(1, NEWEST + 2):
+        if rules.get(number, _PASS) != rules.get(number - 1, _PASS):
+            starts.append(number)
+    code = [
+        (_LD, 0, 0, _ARCH),
+        (_JEQ, 1, 0, AUDIT_ARCH[machine]),
+        (_RET, 0, 0, _KILL),
+        (_LD, 0, 0, _NR),
+        *_search(starts, rules),
+    ]
     return b"".join(struct.pack("<HBBI", *line) for line in code)
+
+
+def _rules(column: int, own_pid: int | None) -> dict[int, Rule]:
+    """What to do with each call that is not simply allowed. NEWEST + 1 stands for all above, x32 calls among
+    them (bit 30 is set).
+    """
+    refuse = _fail(errno.EPERM)
+    rules = {number: refuse for numbers in DENIED.values() if (number := numbers[column]) is not None}
+    rules[NEWEST + 1] = rules[CLONE3[column]] = _fail(errno.ENOSYS)
+    for numbers in SELF_ONLY.values():
+        rules[numbers[column]] = _only(0, (0,))
+    for numbers in (SETPRIORITY, IOPRIO_SET):
+        rules[numbers[column]] = _only(1, (0,))
+    rules[CLONE[column]] = (
+        (_LD, 0, 0, _argument(0)),
+        (_JSET, 0, 1, CLONE_NAMESPACES),
+        *refuse,
+        *_PASS,
+    )
+    rules[SOCKETPAIR[column]] = (
+        (_LD, 0, 0, _argument(1)),
+        (_AND, 0, 0, 0xF),
+        (_JEQ, 1, 0, _SOCK_STREAM),  # a datagram pair can be bound and sent elsewhere
+        *refuse,
+        *_PASS,
+    )
+    if own_pid is not None:
+        rules[TKILL[column]] = refuse
+        rules[KILL[column]] = rules[TGKILL[column]] = _only(0, (own_pid, 0))
+    return rules
+
+
+def _fail(number: int) -> Rule:
+    return ((_RET, 0, 0, _ERRNO | number),)
+
+
+def _only(index: int, allowed: tuple[int, ...]) -> Rule:
+    """Allow the call where that argument is one of these."""
+    tests = tuple((_JEQ, len(allowed) - place, 0, value & 0xFFFFFFFF) for place, value in enumerate(allowed))
+    return ((_LD, 0, 0, _argument(index)), *tests, *_fail(errno.EPERM), *_PASS)
+
+
+def _search(starts: list[int], rules: dict[int, Rule]) -> Rule:
+    """Code that finds the range of the loaded number, each range from its start to the next, and its rule."""
+    if len(starts) == 1:
+        return rules.get(starts[0], _PASS)
+    middle = len(starts) // 2
+    below, above = _search(starts[:middle], rules), _search(starts[middle:], rules)
+    return ((_JGE, len(below), 0, starts[middle]), *below, *above)
 
 
 class _Program(ctypes.Structure):

@@ -28,10 +28,10 @@ from verify.inside import confine, linux
 from verify.inside.child import Child, poller
 from verify.inside.harness import DETAIL, NONCE
 from verify.inside.template import Nursery, Template
+from verify.inside.warm import fill_holes, warm_up
 from verify.inside.wire import HEADER, read_frame, write_frame
 
 FS_IOC_SETFLAGS = 0x40086602
-WARM_UP = "def warm():\n    return 0\n"
 CLOSING_MS = 100
 TOTAL_FACTOR = 64  # all encoded results of one check together: this many times out_bytes
 SLACK = NONCE + 1 + 4 * DETAIL  # a frame holds a nonce, a kind, and a value or a short explanation
@@ -333,6 +333,7 @@ def main() -> NoReturn:
     sys.dont_write_bytecode = True
     sys.path[:0] = config["path"]
     os.umask(0o077)
+    os.environ.pop("LD_BIND_NOW", None)  # meant for the loader alone
     for name in config["preload"]:
         importlib.import_module(name)
     if mode == "namespaces":
@@ -344,11 +345,12 @@ def main() -> NoReturn:
     if os.open("/dev/null", os.O_RDWR) != confine.CTL:  # children move their descriptors to 0..CTL
         raise RuntimeError("descriptor 3 is taken")
     confine.settle()
-    exec(compile(WARM_UP, "warm", "exec"), {})  # the compiler's tables, once for all forks
+    warm_up()
     version = ".".join(map(str, sys.version_info[:3]))
     for name in [name for name in sys.modules if name.partition(".")[0] == "verify"]:
         del sys.modules[name]  # a candidate may have a `verify` of its own
     gc.collect()
+    _filling = fill_holes()
     gc.freeze()
     gc.disable()
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
