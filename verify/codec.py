@@ -19,6 +19,8 @@ import math
 import struct
 from typing import Any
 
+from verify.iterators import ITERATORS
+
 MAX_DEPTH = 100
 MAX_NODES = 2_000_000
 
@@ -36,49 +38,6 @@ _SIZED = frozenset((INT, STR, BYTES))
 _SEQUENCES = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET}
 _HASHABLE = frozenset((NONE, TRUE, FALSE, INT, FLOAT, COMPLEX, STR, BYTES))
 
-
-def _generator() -> Any:
-    yield
-
-
-_EMPTY: tuple[Any, ...] = (
-    [],
-    (),
-    set(),
-    {},
-    "",
-    b"",
-    range(0),
-    range(2**70),
-    {}.keys(),
-    {}.values(),
-    {}.items(),
-)
-_ITERATORS = frozenset(
-    {
-        type(_generator()),
-        range,
-        map,
-        filter,
-        zip,
-        enumerate,
-        reversed,
-        *(type(iter(empty)) for empty in _EMPTY),
-        *map(type, _EMPTY[8:]),
-        type(reversed([])),
-        type(reversed({})),
-        *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
-    }
-)
-
-_BRACKETS = {
-    LIST: ("[", "]"),
-    ITERATOR: ("[", "]"),
-    TUPLE: ("(", ")"),
-    SET: ("{", "}"),
-    FROZENSET: ("frozenset({", "})"),
-    DICT: ("{", "}"),
-}
 TYPE_NAMES = {
     NONE: "None",
     TRUE: "bool",
@@ -156,7 +115,7 @@ def encode(value: Any, limit: int = 1 << 26) -> bytes:
             put(_SIZE.pack(BYTES, len(item)) + item)
         elif kind is complex:
             put(_TWO_DOUBLES.pack(COMPLEX, item.real, item.imag))
-        elif kind in _ITERATORS:
+        elif kind in ITERATORS:
             members = list(itertools.islice(iter(item), room + 1))
             if len(members) > room:
                 raise TooLargeError(f"an iterator of more than {room} members")
@@ -322,45 +281,3 @@ def build(node: Node) -> Any:
 def decode(data: bytes) -> Any:
     """`build(parse(data))`, for frames between our own processes and for a candidate's inputs."""
     return build(parse(data))
-
-
-def describe(node: Node, width: int = 200) -> str:
-    """A short Python-like text of a tree for messages; made from plain values, so no candidate code runs."""
-    room = width
-
-    def walk(item: Node) -> str:
-        nonlocal room
-        if room <= 0:
-            return "..."
-        tag, content = item
-        if tag in (NONE, TRUE, FALSE):
-            text = {NONE: "None", TRUE: "True", FALSE: "False"}[tag]
-        elif tag == INT:
-            text = repr(content) if content.bit_length() < 1_000 else f"<int of {content.bit_length()} bits>"
-        elif tag in (STR, BYTES):
-            text = repr(content[: max(room, 1)])
-        elif tag in (FLOAT, COMPLEX):
-            text = repr(content)
-        else:
-            room -= 2
-            if tag == DICT:
-                inner = ", ".join(f"{walk(k)}: {walk(v)}" for k, v in _while_room(content))
-            else:
-                inner = ", ".join(walk(member) for member in _while_room(content))
-            left, right = _BRACKETS[tag]
-            if tag == TUPLE and len(content) == 1:
-                inner += ","
-            if tag == SET and not content:
-                left, right = ("set(", ")")
-            return left + inner + right
-        room -= len(text)
-        return text
-
-    def _while_room(content: Any) -> Any:
-        for member in content:
-            yield member
-            if room <= 0:
-                return
-
-    text = walk(node)
-    return text if len(text) <= width else text[: width - 3] + "..."

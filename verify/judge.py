@@ -11,6 +11,7 @@ from collections import Counter
 
 from verify import codec
 from verify.codec import Node
+from verify.describe import describe
 from verify.request import Case
 
 DEFAULT_TOLERANCE = 1e-6
@@ -137,4 +138,4 @@ def mismatch(output: Node, expected: Node) -> str:
     tag, wanted = _plain(output)[0], _plain(expected)[0]
     if codec.TYPE_NAMES[tag] != codec.TYPE_NAMES[wanted]:
         hint = f" (a {codec.TYPE_NAMES[tag]} where a {codec.TYPE_NAMES[wanted]} is wanted)"
-    return f"got {codec.describe(output)}{hint}"
+    return f"got {describe(output)}{hint}"

@@ -19,6 +19,7 @@ from typing import Any
 
 from verify import codec, judge
 from verify.codec import CodecError, Node, encode
+from verify.describe import describe
 from verify.forkserver import ForkServer
 from verify.limits import Limits
 from verify.request import Case, FunctionCheck, ProgramCheck, TestSourceCheck
@@ -114,7 +115,7 @@ def function_check(request: FunctionCheck, server: ForkServer) -> Verdict:
         if first is None or index < int(first[1].split(":")[0].removeprefix("case ")):
             first = (
                 Status.FAILED,
-                f"case {index}: the oracle rejects {codec.describe(dict(oracles)[index])}",
+                f"case {index}: the oracle rejects {describe(dict(oracles)[index])}",
             )
     status, detail = _decide(reply, request.limits, first)
     passed = sum(flag is True for flag in flags)
@@ -178,7 +179,7 @@ def _judge_answer(
     except CodecError as error:
         return (Status.BAD_OUTPUT, f"an output that does not decode: {error}"), None
     if want.case.raises is not None:
-        return (Status.FAILED, f"got {codec.describe(output)}, an exception is wanted"), None
+        return (Status.FAILED, f"got {describe(output)}, an exception is wanted"), None
     if want.case.compare == "oracle":
         return None, output
     assert want.expected is not None
@@ -411,7 +412,7 @@ def _judge_run(stdout: str, exit_code: int, reply: dict[str, Any]) -> tuple[Stat
     out = reply["out"].decode("utf-8", "replace")
     if tidy(out) == tidy(stdout):
         return Status.PASSED, ""
-    return Status.FAILED, f"printed {codec.describe((codec.STR, out))}"
+    return Status.FAILED, f"printed {describe((codec.STR, out))}"
 
 
 def tidy(text: str) -> list[str]:

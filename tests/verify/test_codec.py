@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from verify import codec
 from verify.codec import CodecError, TooLargeError
+from verify.describe import describe
 
 _KEYS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -60,7 +61,7 @@ def test_round_trip(value: Any) -> None:
     assert codec.parse(codec.emit(tree)) == tree or canonical(value) == codec.canonical(
         codec.parse(codec.emit(tree))
     )
-    assert len(codec.describe(tree, 80)) <= 80
+    assert len(describe(tree, 80)) <= 80
 
 
 @given(VALUES, VALUES)
