@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from verify import python
+from verify import functions, programs, testsource
+from verify.admission import UnsupportedError
 from verify.cache import Cache, key_of
 from verify.command import command_check
 from verify.forkserver import ForkServer
 from verify.limits import Limits
-from verify.python import UnsupportedError
 from verify.request import CheckRequest, CommandCheck, FunctionCheck, ProgramCheck, TestSourceCheck
 from verify.sandbox import Probe, Sandbox, SandboxError
 from verify.verdict import Status, Verdict
@@ -208,11 +208,11 @@ class Checker:
         try:
             match request:
                 case FunctionCheck():
-                    return python.function_check(request, server)
+                    return functions.function_check(request, server)
                 case TestSourceCheck():
-                    return python.test_source_check(request, server)
+                    return testsource.test_source_check(request, server)
                 case ProgramCheck():
-                    return python.program_check(request, server)
+                    return programs.program_check(request, server)
         finally:
             self._return(server)
 
@@ -266,7 +266,7 @@ class Checker:
         server = self._borrow()
         try:
             files = {"main.py": source}
-            status, detail, reply = python.program_run(files, "main.py", (), stdin, limits, server)
+            status, detail, reply = programs.program_run(files, "main.py", (), stdin, limits, server)
         except SandboxError as error:
             return ExecResult(Status.INTERNAL_ERROR, b"", b"", None, str(error), _since(start), 0.0, 0)
         finally:

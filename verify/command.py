@@ -19,10 +19,10 @@ import tarfile
 import time
 from pathlib import Path
 
+from verify.admission import UnsupportedError
 from verify.inside.wire import HEADER
 from verify.interpreter import interpreter
 from verify.limits import Limits
-from verify.python import UnsupportedError
 from verify.request import CommandCheck
 from verify.sandbox import Sandbox, SandboxError
 from verify.verdict import Status, Verdict

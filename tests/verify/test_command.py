@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from verify.admission import UnsupportedError
 from verify.command import counts, pack
-from verify.python import UnsupportedError
 from verify.request import CommandCheck
 
 

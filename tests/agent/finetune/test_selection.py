@@ -86,7 +86,7 @@ def test_a_broken_sandbox_ends_it(tmp_path: Path, checkers: Pair, monkeypatch: A
 
         raise SandboxError("gone")
 
-    monkeypatch.setattr("verify.python.function_check", broken)
+    monkeypatch.setattr("verify.functions.function_check", broken)
     with pytest.raises(FinetuneError, match="gone") as error:
         roll_out([make_task("f")], (Attempt(1, 0.5),), Teacher({"f": [SHORT]}), *checkers, tmp_path)
     assert error.value.exit_code == 5
