@@ -25,15 +25,15 @@ from types import TracebackType
 
 from verify import functions, programs, testsource
 from verify.admission import UnsupportedError
+from verify.backends import choose
 from verify.cache import Cache, key_of
 from verify.command import command_check
 from verify.forkserver import ForkServer
 from verify.limits import Limits
 from verify.request import CheckRequest, CommandCheck, FunctionCheck, ProgramCheck, TestSourceCheck
-from verify.sandbox import Probe, Sandbox, SandboxError
+from verify.sandbox import SandboxError
 from verify.verdict import Status, Verdict
 
-BACKENDS = ("bubblewrap", "docker", "subprocess")
 QUEUED_PER_WORKER = 4
 
 
@@ -51,42 +51,6 @@ class ExecResult:
     wall_ms: float
     cpu_ms: float
     max_rss_kb: int
-
-
-def make_sandbox(backend: str, unsafe: bool = False) -> Sandbox:
-    """The backend by name. Raises ValueError for an unknown name, and for `subprocess` without `unsafe`."""
-    if backend == "bubblewrap":
-        from verify.bubblewrap import Bubblewrap
-
-        return Bubblewrap()
-    if backend == "docker":
-        from verify.docker import Docker
-
-        return Docker()
-    if backend == "subprocess":
-        if not unsafe:
-            raise ValueError("the subprocess backend is no sandbox: it needs --unsafe (unsafe=True)")
-        from verify.unsafe import Subprocess
-
-        return Subprocess()
-    raise ValueError(f"unknown backend {backend!r}: one of auto, {', '.join(BACKENDS)}")
-
-
-def _choose(backend: str, unsafe: bool) -> tuple[Sandbox | None, Probe]:
-    """The sandbox to use, or None and why. `auto` is bubblewrap, else docker, else (only if unsafe)
-    subprocess.
-    """
-    names = ["bubblewrap", "docker", *(["subprocess"] if unsafe else [])] if backend == "auto" else [backend]
-    reasons = []
-    probe = Probe(backend, False, "no backend")
-    for name in names:
-        sandbox = make_sandbox(name, unsafe)
-        probe = sandbox.probe()
-        if probe.works:
-            return sandbox, probe
-        reasons.append(f"{name}: {probe.why}" + (f"; {probe.remedy}" if probe.remedy else ""))
-        sandbox.close()
-    return None, dataclasses.replace(probe, name=backend, why=" | ".join(reasons))
 
 
 def open_checker(
@@ -119,7 +83,7 @@ class Checker:
         preload: tuple[str, ...] = (),
         cache: Path | None = None,
     ) -> None:
-        self.sandbox, self.probe = _choose(backend, unsafe)
+        self.sandbox, self.probe = choose(backend, unsafe)
         self.jobs = jobs if jobs is not None else len(os.sched_getaffinity(0))
         if self.jobs < 1:
             raise ValueError("jobs must be at least 1")

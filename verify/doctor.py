@@ -15,7 +15,8 @@ from typing import Any
 from verify.abuse.canary import Canary
 from verify.abuse.case import read_all
 from verify.abuse.runner import run_cases
-from verify.checker import BACKENDS, make_sandbox, open_checker
+from verify.backends import BACKENDS, make_sandbox
+from verify.checker import open_checker
 from verify.self_check import run_all
 
 # claim -> the abuse cases that try to break it

@@ -22,7 +22,7 @@ def doctor(backend: tuple[str, ...], *, contract: bool, as_json: bool) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from verify.checker import BACKENDS
+    from verify.backends import BACKENDS
     from verify.doctor import Finding, bend_findings, diagnose
     from verify.terminal import line
 

@@ -156,7 +156,7 @@ def test_code_without_a_permissive_licence_is_refused(folder: Path, tmp_path: Pa
 
 
 def test_a_missing_sandbox_is_said(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("verify.checker._choose", lambda *_: (None, Probe("none", False, "nothing")))
+    monkeypatch.setattr("verify.checker.choose", lambda *_: (None, Probe("none", False, "nothing")))
     with open_checker() as checker, pytest.raises(TaskError, match="cannot judge"):
         build([folder], tmp_path / "out", BuildConfig(folder_licence="MIT"), checker)
 
