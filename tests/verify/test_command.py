@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from verify.admission import UnsupportedError
-from verify.command import counts, pack
+from verify.archive import pack
+from verify.command import counts
 from verify.request import CommandCheck
 
 
