@@ -1,4 +1,4 @@
-"""`agent heads list|use|rollback`: which version of a base's heads is loaded by default."""
+"""`agent heads list|show|use|rollback`: which version of a base's heads is loaded by default."""
 
 from __future__ import annotations
 
@@ -50,6 +50,30 @@ def list_command(base: str, as_json: bool) -> None:
         cells = ("*" if row["in_use"] else "", row["version"], row["parent"], row["made"], row["note"])
         table.add_row(*(Text(one_line("" if cell is None else str(cell), 100)) for cell in cells))
     Console(highlight=False).print(table)
+
+
+@heads.command("show")
+@click.argument("version", type=click.IntRange(0), required=False)
+@BASE
+@AS_JSON
+def show_command(version: int | None, base: str, as_json: bool) -> None:
+    """The report of the round that made VERSION (without one: the newest)."""
+    from agent.errors import HeadsError
+    from agent.headstore import HeadStore
+
+    kept = HeadStore(base)
+    found = kept.versions()[-1] if version is None else kept.get(version)
+    report = found.note.get("report")
+    if report is None:
+        raise HeadsError(f"version {found.number} of {base} was made by no round: it has no report")
+    if as_json:
+        click.echo(json.dumps({"version": found.number, "folder": str(found.folder), "report": report}))
+        return
+    from rich.console import Console
+
+    from agent.finetune.report import show
+
+    show(report | {"version": found.number}, Console(highlight=False))
 
 
 @heads.command("use")

@@ -12,7 +12,6 @@ A round without report.json is gone on with; an interrupt loses no finished stag
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,6 +22,8 @@ from typing import Any, cast
 from agent import session
 from agent.errors import FinetuneError, FinetuneModelError, FinetuneSandboxError
 from agent.finetune import evaluation, training
+from agent.finetune.lazy import LazyModel, release_memory
+from agent.finetune.report import summary
 from agent.finetune.rollout import GREEDY, attempts, roll_out
 from agent.finetune.selection import PER_TASK, Selection, candidate, documents, select
 from agent.finetune.tasks import DoctestTask, read_tasks
@@ -120,7 +121,7 @@ class Finetune:
         report["drift"] = self._drift(folder, old, new)
         promoted, why = evaluation.verdict(comparison)
         report |= {"promoted": promoted, "why": why}
-        version = self.heads.add(new, {"summary": _summary(number, comparison, promoted), "report": report})
+        version = self.heads.add(new, {"summary": summary(number, comparison, promoted), "report": report})
         report["version"] = version
         if promoted:
             self.heads.use(version)
@@ -171,7 +172,7 @@ class Finetune:
     ) -> list[dict[str, Any]]:
         settings = self.settings
         wanted = attempts(settings.sampled, settings.temperature) if sampled else (GREEDY,)
-        model = _Lazy(lambda: self._load(heads))
+        model = LazyModel(lambda: self._load(heads))
         try:
             return roll_out(
                 tasks,
@@ -244,7 +245,7 @@ class Finetune:
         except ModelError as error:
             raise FinetuneModelError(str(error)) from error
         finally:
-            _release()
+            release_memory()
 
     def _device(self) -> str:
         import torch
@@ -275,33 +276,7 @@ class Finetune:
         try:
             return drift(self.base, old, new, Samples.load(path))
         finally:
-            _release()
-
-
-class _Lazy:
-    """A model that is loaded when it is first asked, so that a finished stage loads none."""
-
-    def __init__(self, open_model: Callable[[], Model]) -> None:
-        self._open = open_model
-        self._model: Model | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if self._model is None:
-            self._model = self._open()
-        return getattr(self._model, name)
-
-    def drop(self) -> None:
-        self._model = None
-        _release()
-
-
-def _release() -> None:
-    """Give memory back before the next model is loaded."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+            release_memory()
 
 
 def _first(tasks: list[DoctestTask], limit: int) -> list[DoctestTask]:
@@ -309,12 +284,3 @@ def _first(tasks: list[DoctestTask], limit: int) -> list[DoctestTask]:
     if not limit or limit >= len(tasks):
         return tasks
     return [tasks[i * len(tasks) // limit] for i in range(limit)]
-
-
-def _summary(number: int, comparison: evaluation.Comparison, promoted: bool) -> str:
-    old, new = comparison.old, comparison.new
-    steps = f"steps {100 * comparison.steps.value:+.1f} %, " if comparison.both else ""
-    return (
-        f"round {number}: pass@1 {old['pass@1'][0]:.3f} -> {new['pass@1'][0]:.3f}, {steps}"
-        f"{'promoted' if promoted else 'not promoted'}"
-    )

@@ -89,3 +89,7 @@ def test_the_commands(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["heads", "use", "7", "--base", "base"])
     assert end.value.code == 2
     assert "no version 7" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["heads", "show", "--base", "base"])
+    assert end.value.code == 2
+    assert "version 1 of base was made by no round" in capsys.readouterr().err

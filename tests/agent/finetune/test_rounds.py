@@ -205,6 +205,11 @@ def test_the_command(tasks: Path, models: dict[str, Any], capsys: pytest.Capture
     assert result.return_value == 1
     assert "the old heads stay" in result.stdout
     assert "8 held-out tasks" in result.stdout
+    heads = ["heads", "show", "--base", "tiny"]
+    assert CliRunner().invoke(cli, heads, catch_exceptions=False).stdout == result.stdout, "the newest"
+    made = json.loads(CliRunner().invoke(cli, [*heads, "1", "--json"], catch_exceptions=False).stdout)
+    assert made["report"]["promoted"]
+    assert Path(made["folder"]) == load.version_folder("tiny", 1)
     with pytest.raises(SystemExit) as end:
         main(["finetune", "--tasks", str(tasks.with_name("missing.jsonl")), "--model", "tiny"])
     assert end.value.code == 2
