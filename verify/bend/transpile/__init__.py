@@ -20,8 +20,9 @@ from verify.bend.transpile import alias
 from verify.bend.transpile.desugar import functions
 from verify.bend.transpile.errors import Unsupported
 from verify.bend.transpile.infer import infer
-from verify.bend.transpile.lower import Lowering, Writer
+from verify.bend.transpile.lower import Lowering
 from verify.bend.transpile.pytypes import of_value
+from verify.bend.transpile.writer import Writer
 
 __all__ = ["Transpiled", "Unsupported", "transpile"]
 

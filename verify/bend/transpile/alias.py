@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 
 from verify.bend.transpile.errors import Unsupported
-from verify.bend.transpile.infer import MUTATORS, Typed
 from verify.bend.transpile.pytypes import Type, prune
+from verify.bend.transpile.typed import MUTATORS, Typed
 
 _FRESH_CALLS = {"list", "sorted", "range"}
 

@@ -9,64 +9,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from verify.bend.transpile.counter import advance, counted
 from verify.bend.transpile.errors import Unsupported
 from verify.bend.transpile.express import Expressions
 from verify.bend.transpile.flow import after, binds, leaves, reads
-from verify.bend.transpile.infer import Typed
+from verify.bend.transpile.jump import Jump, Loop
 from verify.bend.transpile.pytypes import INT, Type, bend, list_of, prune
-from verify.bend.transpile.runtime import Runtime
-
-_RESERVED = {
-    "main", "Main", "def", "type", "object", "hvm", "import", "from", "unchecked", "checked", "if", "elif",
-    "else", "match", "case", "switch", "fold", "bend", "when", "open", "use", "with", "return", "lambda",
-    "for", "in", "fork", "u24", "i24", "f24", "String", "List", "Tree", "Map", "Nat", "Result", "Maybe",
-    "Any", "None", "IO", "unreachable", "defer", "undefer", "defer_arg", "DiffList", "Utf8", "Math", "py",
-}  # fmt: skip
-
-
-@dataclass(slots=True)
-class Jump:
-    """A place to continue at: a definition and the Python variables it is given. No `target`: the
-    function's end."""
-
-    target: str
-    variables: list[str]
-
-    @property
-    def reads(self) -> set[str]:
-        return set(self.variables)
-
-
-@dataclass(slots=True)
-class Loop:
-    """Where `continue` and `break` of the innermost loop go."""
-
-    again: Jump
-    leave: Jump | None
-
-
-class Writer:
-    """The Bend program as it grows."""
-
-    def __init__(self, typed: Typed) -> None:
-        self.typed = typed
-        self.runtime = Runtime()
-        self.definitions: list[str] = []
-        self._functions: dict[str, str] = {}
-        for name in typed.functions:
-            plain = name.replace("__", "_")
-            while plain in _RESERVED or plain in self._functions.values() or plain.startswith("IO"):
-                plain += "_fn"
-            self._functions[name] = plain
-
-    def function(self, name: str) -> str:
-        return self._functions[name]
-
-    def source(self) -> str:
-        program = "\n".join(self.definitions)
-        return f"{program}\n{self.runtime.source(program)}"
+from verify.bend.transpile.writer import Writer, spelled
 
 
 class Lowering:
@@ -97,11 +47,7 @@ class Lowering:
 
     def ident(self, name: str) -> str:
         if name not in self._idents:
-            plain = name.replace("__", "_").replace(" ", "").strip("_") or "u"
-            text = f"{plain}_"
-            while text in self._idents.values():
-                text = f"{text}x_".replace("__", "_")
-            self._idents[name] = text
+            self._idents[name] = spelled(name, set(self._idents.values()))
         return self._idents[name]
 
     def function(self, name: str) -> str:
@@ -309,12 +255,12 @@ class Lowering:
     ) -> None:
         """Over a range with a constant step: a counter. Over anything else: what is left of the list."""
         bound = set(self.env)
-        counted = self._range(node.iter, out)
+        counts = counted(node.iter, lambda part: self.expressions.number(part, out))
         state = f"left {self._count}"
         self._count += 1
-        extra = {state: INT, f"{state} stop": INT} if counted else {state: list_of(self._item(node.iter))}
-        if counted:
-            start, stop, step = counted
+        extra = {state: INT, f"{state} stop": INT} if counts else {state: list_of(self.typed.item(node.iter))}
+        if counts:
+            start, stop, step = counts
             out.append(f"{self.ident(state)} = {start}")
             out.append(f"{self.ident(f'{state} stop')} = {stop}")
         else:
@@ -329,16 +275,16 @@ class Lowering:
 
         def fill(lines: list[str]) -> None:
             inner: list[str] = []
-            if counted:
+            if counts:
                 limit = self.ident(f"{state} stop")
                 inner.extend(self.expressions.bind(node.target, me))
-                inner.append(f"{me} = {_advance(me, step)}")
+                inner.append(f"{me} = {advance(me, step)}")
             else:
                 inner.extend(self.expressions.bind(node.target, f"{me}.head"))
                 inner.append(f"{me} = {me}.tail")
             self.block(node.body, set(variables) | targets, again, Loop(again, leave), inner)
             carried = [each for each in variables if each not in extra]
-            if counted:
+            if counts:
                 lines.append(f"if {me} {'<' if step > 0 else '>'} {limit}:")
                 lines.extend("  " + line for line in inner)
                 lines.append("else:")
@@ -351,29 +297,3 @@ class Lowering:
         self.env |= set(extra)
         self.piece(name, variables, fill)
         self.jump(again, node, out)
-
-    def _item(self, node: ast.expr) -> Type:
-        typ = self.typed.of(node)
-        return typ if typ.kind == "str" else typ.args[0]
-
-    def _range(self, node: ast.expr, out: list[str]) -> tuple[str, str, int] | None:
-        """Start, stop and step of a `range` whose step is a constant."""
-        match node:
-            case ast.Call(ast.Name("range"), [stop]):
-                return "+0", self.expressions.number(stop, out), 1
-            case ast.Call(ast.Name("range"), [start, stop]):
-                return self.expressions.number(start, out), self.expressions.number(stop, out), 1
-            case ast.Call(ast.Name("range"), [start, stop, ast.Constant(int(step))]) if step > 0:
-                return self.expressions.number(start, out), self.expressions.number(stop, out), step
-            case ast.Call(
-                ast.Name("range"), [start, stop, ast.UnaryOp(ast.USub(), ast.Constant(int(step)))]
-            ) if step:
-                return self.expressions.number(start, out), self.expressions.number(stop, out), -step
-        return None
-
-
-def _advance(counter: str, step: int) -> str:
-    """The next value of a counter. Steps of one cannot leave 24 bits before they reach the stop."""
-    if abs(step) == 1:
-        return f"{counter} {'+' if step > 0 else '-'} +1"
-    return f"py/add({counter}, {step:+d})"
