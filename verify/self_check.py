@@ -12,119 +12,32 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from verify.checker import Checker
+from verify.contract import (
+    CHECKS,
+    COMMAND,
+    EXCUSED,
+    QUICK,
+    ContractError,
+    call,
+    equal,
+    promise,
+    run_all,
+    want,
+)
+from verify.contract_sources import COUNT_FILES, DAEMON, READABLE, SHARE_OUT, SOCKETS
 from verify.limits import Limits
 from verify.request import Case, CommandCheck, FunctionCheck, ProgramCase, ProgramCheck, TestSourceCheck
-from verify.verdict import Status, Verdict
+from verify.verdict import Status
 
-Test = Callable[[Checker], None]
-CHECKS: dict[str, Test] = {}
-EXCUSED: dict[tuple[str, str], str] = {
-    ("subprocess", "host_files_are_not_there"): "it is no sandbox",
-    ("subprocess", "memory_is_shared_out"): "rlimits count each process alone",
-}
-QUICK = Limits(wall_s=2.0, cpu_s=2.0, mem_mb=256)
-COMMAND = Limits(wall_s=60.0, cpu_s=60.0, mem_mb=1024, disk_mb=16, processes=32)
-
-_DAEMON = """
-import os, time
-def f(x):
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0:
-            time.sleep(0.5)
-            open('/tmp/trihead-late', 'w').close()
-            time.sleep(60)
-        os._exit(0)
-    return x + 1
-"""
-_COUNT_FILES = """
-import os
-def f(x):
-    n = len(os.listdir('.'))
-    open('left', 'w').write('x')
-    return x + 1 + n
-"""
-_SOCKETS = """
-import socket
-def f(x):
-    for family in (1, 2, 10, 16):
-        try:
-            socket.socket(family)
-            return family
-        except OSError:
-            pass
-    return x + 1
-"""
-_SHARE_OUT = """
-import os, time
-def f(x):
-    children = []
-    for _ in range(24):
-        r, w = os.pipe()
-        children.append(os.fork())
-        if children[-1] == 0:
-            keep = bytearray(b'x') * (150 << 20)
-            os.write(w, b'1')
-            time.sleep(30)
-        os.close(w)
-        os.read(r, 1)
-        os.close(r)
-    return sum(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children)
-"""
-_READABLE = """
-import os
-def f(paths):
-    return [p for p in paths if os.path.exists(p) and os.access(p, os.R_OK) and not os.path.isdir(p)]
-"""
+__all__ = ["CHECKS", "EXCUSED", "ContractError", "run_all"]
 
 
-class ContractError(AssertionError):
-    """A promise that the backend does not keep."""
-
-
-def _contract(test: Test) -> Test:
-    CHECKS[test.__name__] = test
-    return test
-
-
-def run_all(checker: Checker) -> Iterator[tuple[str, str, str]]:
-    """(name, "ok" | "broken" | "excused", why) for every promise."""
-    for name, test in CHECKS.items():
-        excuse = EXCUSED.get((checker.probe.name, name))
-        if excuse:
-            yield name, "excused", excuse
-            continue
-        try:
-            test(checker)
-        except ContractError as error:
-            yield name, "broken", str(error)
-        else:
-            yield name, "ok", (test.__doc__ or "").strip()
-
-
-def call(checker: Checker, body: str, *cases: Case, limits: Limits = QUICK, entry: str = "f") -> Verdict:
-    """Check the function `f` in `body` on cases, by default f(1) == 2."""
-    return checker.check(FunctionCheck(body, entry, cases or (Case((1,), expected=2),), limits=limits))
-
-
-def want(verdict: Verdict, *statuses: Status) -> Verdict:
-    if verdict.status not in statuses:
-        words = " or ".join(statuses)
-        raise ContractError(f"{verdict.status} instead of {words}: {verdict.detail} {verdict.stderr[-300:]}")
-    return verdict
-
-
-def equal(found: Any, wanted: Any) -> None:
-    if found != wanted:
-        raise ContractError(f"{found!r} instead of {wanted!r}")
-
-
-@_contract
+@promise
 def honest_functions_pass(checker: Checker) -> None:
     """An honest function passes, and every case is counted."""
     cases = tuple(Case((number,), expected=number + 1) for number in range(20))
@@ -132,7 +45,7 @@ def honest_functions_pass(checker: Checker) -> None:
     equal((verdict.passed, verdict.total, verdict.per_case), (20, 20, (True,) * 20))
 
 
-@_contract
+@promise
 def wrong_functions_fail(checker: Checker) -> None:
     """One wrong answer fails the check and is flagged where it is."""
     cases = (Case((1,), expected=2), Case((2,), expected=9), Case((3,), expected=4))
@@ -140,7 +53,7 @@ def wrong_functions_fail(checker: Checker) -> None:
     equal(verdict.per_case, (True, False, True))
 
 
-@_contract
+@promise
 def values_keep_their_types(checker: Checker) -> None:
     """Every supported type goes in and comes out as it was."""
     values: tuple[Any, ...] = (
@@ -159,7 +72,7 @@ def values_keep_their_types(checker: Checker) -> None:
         want(call(checker, "def f(x):\n    return x", Case((sent,), expected=expected)), Status.FAILED)
 
 
-@_contract
+@promise
 def comparisons_are_the_judges(checker: Checker) -> None:
     """Tolerance, order, oracle, exceptions, mutation and generators."""
     want(
@@ -184,7 +97,7 @@ def comparisons_are_the_judges(checker: Checker) -> None:
     want(call(checker, "def f(x):\n    yield from range(x)", Case((3,), expected=[0, 1, 2])), Status.PASSED)
 
 
-@_contract
+@promise
 def faults_have_names(checker: Checker) -> None:
     """Each way to fail ends in its own status."""
     for body, status in (
@@ -207,7 +120,7 @@ def faults_have_names(checker: Checker) -> None:
             raise ContractError(f"{body!r}: {error}") from None
 
 
-@_contract
+@promise
 def no_tests_is_unsupported(checker: Checker) -> None:
     """A check that tests nothing never passes."""
     want(checker.check(FunctionCheck("def f(): pass", "f", ())), Status.UNSUPPORTED)
@@ -215,7 +128,7 @@ def no_tests_is_unsupported(checker: Checker) -> None:
     want(checker.check(ProgramCheck({"a.py": ""}, "a.py", ())), Status.UNSUPPORTED)
 
 
-@_contract
+@promise
 def time_limits_hold(checker: Checker) -> None:
     """Spinning and sleeping end at the wall limit, and the next check is not delayed."""
     limits = Limits(wall_s=0.5, cpu_s=5, mem_mb=256)
@@ -227,50 +140,50 @@ def time_limits_hold(checker: Checker) -> None:
             raise ContractError("the time limit was not kept")
 
 
-@_contract
+@promise
 def processes_end_with_the_check(checker: Checker) -> None:
     """What a candidate starts is gone when the next check runs."""
-    want(call(checker, _DAEMON), Status.PASSED)
+    want(call(checker, DAEMON), Status.PASSED)
     time.sleep(0.8)
     late = "import os\ndef f(x):\n    return x + 1 + os.path.exists('/tmp/trihead-late')"
     want(call(checker, late), Status.PASSED)
 
 
-@_contract
+@promise
 def scratch_is_private(checker: Checker) -> None:
     """A file of one check is not there for the next, and disk space has a cap."""
     for _ in range(2):
-        want(call(checker, _COUNT_FILES), Status.PASSED)
+        want(call(checker, COUNT_FILES), Status.PASSED)
     fill = "def f(x):\n    open('big', 'wb').write(bytes(64 << 20))\n    return x + 1"
     want(call(checker, fill), Status.RUNTIME_ERROR)
 
 
-@_contract
+@promise
 def host_files_are_not_there(checker: Checker) -> None:
     """Neither home folders nor /etc nor our own temporary files can be read."""
     with tempfile.NamedTemporaryFile("w", prefix="trihead-secret-") as file:
         file.write("secret")
         file.flush()
         paths = [file.name, "/etc/shadow", "/etc/passwd", str(Path.home() / ".bashrc")]
-        want(call(checker, _READABLE, Case((paths,), expected=[])), Status.PASSED)
+        want(call(checker, READABLE, Case((paths,), expected=[])), Status.PASSED)
 
 
-@_contract
+@promise
 def network_is_off(checker: Checker) -> None:
     """No socket of any family can be made."""
-    want(call(checker, _SOCKETS), Status.PASSED)
+    want(call(checker, SOCKETS), Status.PASSED)
 
 
-@_contract
+@promise
 def memory_is_shared_out(checker: Checker) -> None:
     """Many processes together cannot take much more than the limit without being stopped."""
     limits = Limits(wall_s=6, cpu_s=6, mem_mb=256)
-    verdict = call(checker, _SHARE_OUT, Case((1,), expected=24), limits=limits)
+    verdict = call(checker, SHARE_OUT, Case((1,), expected=24), limits=limits)
     want(verdict, Status.FAILED, Status.OOM, Status.RUNTIME_ERROR, Status.TIMEOUT)
     want(call(checker, "def f(x):\n    return x + 1"), Status.PASSED)
 
 
-@_contract
+@promise
 def test_source_is_not_in_reach(checker: Checker) -> None:
     """Trusted test source runs elsewhere: assertions, helpers, loops, and the candidate's own faults."""
     test = "def check(candidate):\n    for n in range(50):\n        assert candidate(n) == twice(n), n"
@@ -285,7 +198,7 @@ def test_source_is_not_in_reach(checker: Checker) -> None:
         want(checker.check(TestSourceCheck(body, "f", test, prelude, QUICK)), status)
 
 
-@_contract
+@promise
 def programs_run(checker: Checker) -> None:
     """A script gets stdin and argv, several files, and its stdout and exit code are judged."""
     files = {
@@ -305,7 +218,7 @@ def programs_run(checker: Checker) -> None:
     equal((result.status, result.stdout, result.exit_code), (Status.PASSED, b"cba\n", 0))
 
 
-@_contract
+@promise
 def commands_run_in_a_copy(checker: Checker) -> None:
     """pytest runs in a private copy; protected files are the pristine ones; the workspace is not touched."""
     with tempfile.TemporaryDirectory() as name:
@@ -323,7 +236,7 @@ def commands_run_in_a_copy(checker: Checker) -> None:
         equal(sorted(path.name for path in work.iterdir()), ["out", "sums.py", "test_sums.py"])
 
 
-@_contract
+@promise
 def order_is_kept_in_parallel(checker: Checker) -> None:
     """`check_many` keeps the order, reads ahead a bounded number, and stops when cancelled."""
     requests = [
@@ -347,7 +260,7 @@ def order_is_kept_in_parallel(checker: Checker) -> None:
         raise ContractError(f"{len(taken)} requests were taken for 5 verdicts")
 
 
-@_contract
+@promise
 def a_broken_server_heals(checker: Checker) -> None:
     """When the fork server is killed from outside, no request is lost."""
     want(call(checker, "def f(x):\n    return x + 1"), Status.PASSED)
