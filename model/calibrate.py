@@ -1,6 +1,7 @@
 """What this device is good at, measured once and cached in the data folder (calibration/*.json).
 
 `width_curve`: ms of a pass against its width; the planner of drafts and `auto` live on it.
+`step_times`: ms of whole steps on a GPU, where the planner chooses among a few shapes instead.
 `cpu_precision`: bf16, fp32 or mixed weights. CPUs with bf16 units are fastest in bf16 throughout; those
 without are fast at bf16 matrix-vector products (half the bytes) and slow at bf16 matrix-matrix products.
 """
@@ -22,11 +23,14 @@ import torch
 from model import store
 from model.packed import Packed, supported
 from model.plan import UNMEASURED, Curve
+from model.shapes import PLAIN, SHAPES, Times
+from model.shapes import UNMEASURED as UNMEASURED_STEPS
 
 if TYPE_CHECKING:
     from model.engine import Precision
     from model.kvcache import KVCache
     from model.runner import Runner
+    from model.steps import WholeSteps
 
 FORMAT = 2
 # Below this many parameters a calibration costs more than it saves.
@@ -138,6 +142,27 @@ def curve(runner: Runner, name: str, widths: tuple[int, ...], one: Pass, *, fres
 
     key = f"{name} of {base.config} {base.dtype} on {fingerprint(base.device)}"
     return Curve(widths, tuple(measure() if fresh else cached(key, measure)))
+
+
+def step_times(steps: WholeSteps, *, fresh: bool = False) -> Times:
+    """ms of a whole step of each shape, PLAIN among them; stored like `curve`, and as careless of the cache.
+
+    Captures what it measures, so the first call on a machine takes seconds.
+    """
+    runner, shapes = steps.runner, (PLAIN, *SHAPES)
+    base = runner.base
+    if base.embedding.numel() < _SMALL:
+        return UNMEASURED_STEPS
+
+    def measure() -> list[float]:
+        cache = runner.cache(CONTEXT)
+        runner.prefill(cache, [0] * CONTEXT)
+        return [median_ms(partial(steps.trial, shape, CONTEXT), 15) for shape in shapes]
+
+    heads = "" if runner.heads is None else runner.heads.sha256[:12]
+    key = f"steps {shapes} heads {heads} of {base.config} {base.dtype} on {fingerprint(base.device)}"
+    ms = measure() if fresh else cached(key, measure)
+    return dict(zip(shapes, ms, strict=True))
 
 
 def width_curve(runner: Runner, *, fresh: bool = False) -> Curve:

@@ -8,7 +8,7 @@ the plain torch path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -26,14 +26,14 @@ from model.quantised import Fp8Experts
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
+from model.shapes import LONGEST
 
 if TYPE_CHECKING:
-    from model.fused import ArStep, Verified, VerifiedStep
+    from model.fused import ArStep
+    from model.steps import WholeSteps
 
 _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
 _REACH = 512
-SHAPE = 15, (0, 1, 2, 3, 5, 8, 15)
-"""Masks of a block, and the points with a block behind them, of fused verified steps: width 128."""
 _CACHE = 32_768
 
 
@@ -60,7 +60,12 @@ class CudaRunner(Runner):
         config = base.config
         self._slots = min(config.context, _CACHE, _room(base)) + WIDEST
         self.kv = KVCache(config, 1, self._slots, base.dtype, self.device)
+        # What whole steps leave to the next one: the last token, not in the cache yet, the draft behind it,
+        # and how many tokens are in the cache.
+        self.pending = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self.draft = torch.full((LONGEST,), -1, dtype=torch.int64, device=self.device)
         self.device_length = torch.zeros(1, dtype=torch.int32, device=self.device)
+        self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self.space = Workspace(self.device)
         slots = self.kv.keys.shape[3]
         self.attention = AttentionSpace(self.device, WIDEST, config.heads, config.head_dim, slots)
@@ -79,7 +84,7 @@ class CudaRunner(Runner):
         ]
         self._graphs: dict[tuple[object, ...], GraphPass] = {}
         self._greedy: dict[tuple[object, ...], ArStep] = {}
-        self._verified: dict[tuple[object, ...], VerifiedStep] = {}
+        self._whole: WholeSteps | None = None
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
         """The one cache that the graphs know, emptied."""
@@ -165,42 +170,33 @@ class CudaRunner(Runner):
 
     @torch.inference_mode()
     def greedy_step(self, cache: KVCache, token: int) -> tuple[int, float] | None:
-        from model.fused import ArStep
-
         if cache is not self.kv:
             return None
-        length = cache.length[0]
+        self.pending.fill_(token)
+        self.device_length.fill_(cache.length[0])
+        step = self.ar_step(cache.length[0])
+        step.launch()
+        return step.collect()
+
+    def ar_step(self, length: int) -> ArStep:
+        """The captured step behind `length` tokens, which the device knows: a capture writes behind them."""
+        from model.fused import ArStep
+
         reach = self.reach(length + 1)
         key = reach, self.head_of.get(Role.CLEAN)
         if key not in self._greedy:
-            self.device_length.fill_(length)  # the capture's warm-up writes behind the committed tokens
             self._greedy[key] = ArStep(self, reach)
-        step = self._greedy[key]
-        step.start(token, length)
-        return step.step()
+        return self._greedy[key]
 
-    @torch.inference_mode()
-    def verified_steps(
-        self, cache: KVCache, token: int, tokens: int, limit: int
-    ) -> Callable[[], Verified] | None:
-        from model.fused import VerifiedStep
+    def whole_steps(self, capacity: int, limit: int) -> WholeSteps | None:
+        from model.steps import WholeSteps
 
         heads = self.heads
-        if cache is not self.kv or heads is None or heads.sequential is None or self.hints:
+        if capacity + WIDEST > self._slots or heads is None or heads.sequential is None or self.hints:
             return None
-        masks, points = SHAPE
-        length = cache.length[0]
-        needed = length + tokens + (len(points) + 1) * (masks + 1)
-        if needed > self.kv.keys.shape[3]:
-            return None
-        reach = self.reach(needed)
-        key = reach, limit, tuple(self.head_of.items())
-        if key not in self._verified:
-            self.device_length.fill_(length)  # the capture's warm-up writes behind the committed tokens
-            self._verified[key] = VerifiedStep(self, masks, points, limit, reach)
-        step = self._verified[key]
-        step.start(token, length)
-        return step.step
+        if self._whole is None or self._whole.limit != limit:
+            self._whole = WholeSteps(self, limit)
+        return self._whole
 
     @torch.inference_mode()
     def prefill(self, cache: KVCache, ids: Sequence[int]) -> None:

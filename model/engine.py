@@ -14,14 +14,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from model import ar, diffusion, flow, lookup, verified
 from model.base import Base
 from model.batch import Batch, Cancel, Job, cancel_of
-from model.calibrate import cpu_precision, width_curve
+from model.calibrate import cpu_precision, step_times, width_curve
 from model.checkpoint import base_sha256
 from model.drafter import Drafter
 from model.errors import RequestError
@@ -35,7 +35,11 @@ from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
 from model.runner import Runner
 from model.session import Session
+from model.shapes import ShapePlanner, Times
 from model.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from model.steps import WholeSteps
 
 Precision = Literal["bf16", "fp32", "mixed"]
 DTYPE = {"bf16": torch.bfloat16, "fp32": torch.float32, "mixed": torch.bfloat16}
@@ -66,6 +70,7 @@ class Engine:
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
         self._curve: Curve | None = None
+        self._times: Times | None = None
         self._costs: dict[bool, Curve] = {}
         self._lanes: Lanes | None = None
         self.heads: HeadSet | None = None
@@ -151,7 +156,7 @@ class Engine:
 
     @property
     def drafts(self) -> bool:
-        """Has it a head that drafts? Without one `verified` decodes as `ar` does, only slower."""
+        """Has it a head that drafts? Without one `verified` decodes as `ar` does."""
         return Role.DRAFT in self._head_roles
 
     def forget(self) -> None:
@@ -249,23 +254,30 @@ class Engine:
             yield session.step(forwards=0)
             return
         # No drafting head in these: they have the precision of `ar` even where that is mixed.
-        plain = mode in ("ar", "lookup")
+        drafts = self.drafts or self._drafter_made is not None
+        plain = mode in ("ar", "lookup") or (mode == "verified" and not drafts)
         if not plain:
             self._mount_heads()
         runner = self.runner if plain else self._wide
         # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
-        planner = self.planner if mode == "verified" else None
+        capacity = len(prompt) + request.max_tokens
+        checked = mode == "verified" and not plain
+        steps = self._whole_steps(request, capacity) if checked else None
+        shapes = self._shape_planner(steps) if steps is not None else None
+        planner = self.planner if checked and steps is None else None
         pace = self._pace(request) if mode == "lookup" else None
-        cache = self._cache(runner, prompt, len(prompt) + request.max_tokens)
+        cache = self._cache(runner, prompt, capacity)
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
             if not plain:
                 runner.ask_router(cache, prompt)
             session.prefilled()
-            if mode == "ar":
-                yield from ar.decode(runner, cache, session)
-            elif pace is not None:
+            if pace is not None:
                 yield from lookup.decode(runner, cache, session, pace)
+            elif plain:
+                yield from ar.decode(runner, cache, session)
+            elif steps is not None and shapes is not None:
+                yield from verified.decode_whole(steps, cache, session, shapes)
             elif planner is not None:
                 yield from verified.decode(runner, cache, session, self._drafter(), planner)
             else:
@@ -306,6 +318,20 @@ class Engine:
             self._last = None  # measuring overwrites the one cache that a GPU's graphs know
             self._curve = width_curve(self._wide)
         return Planner(self._curve, limit=31)
+
+    def _whole_steps(self, request: GenerateRequest, capacity: int) -> WholeSteps | None:
+        """`verified` steps that a device does by itself, where it can and the request leaves it free."""
+        own = self._drafter_made is None or type(self._drafter_made) is Drafter
+        if not own or request.temperature > 0 or request.block is not None:
+            return None
+        return self._wide.whole_steps(capacity, self._limit)
+
+    def _shape_planner(self, steps: WholeSteps) -> ShapePlanner:
+        """Like `planner`, of one answer."""
+        if self._times is None:
+            self._last = None
+            self._times = step_times(steps)
+        return ShapePlanner(self._times)
 
     def _pace(self, request: GenerateRequest) -> lookup.Pace:
         """The same for `lookup`."""

@@ -2,14 +2,15 @@
 
 `ArStep`: embed, pass, output head, arg max, advance. `VerifiedStep`: build the line and its blocks, pass,
 verify, find the block that hangs at the end of acceptance, draft from it in sequence, advance. Greedy; same
-kernels as CudaRunner, so same tokens. The shape of a VerifiedStep (masks, points) is fixed; shorter drafts
-are padded with -1, which nothing equals.
+kernels as CudaRunner, so same tokens. The shape of a VerifiedStep (masks, blocks) is fixed, the points where
+its blocks hang are data; shorter drafts are padded with -1, which nothing equals. Token, draft and length
+live on the runner, so steps of any shape follow each other; model.steps chooses among them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,20 +24,31 @@ from model.kernels.linear import linear
 from model.kernels.sequence import draft_in_sequence
 from model.roles import Role
 from model.sampling import NOT_FINITE, logprob
+from model.shapes import Shape
+
+
+def capture_step(body: Callable[[], None], runner: CudaRunner) -> Callable[[], None]:
+    """A step as a graph; what its warm-up advanced is put back. Steps share the memory of what they compute
+    between: they run one after the other.
+    """
+    advanced = (runner.pending, runner.draft, runner.device_length)
+    before = [tensor.clone() for tensor in advanced]
+    with torch.inference_mode():
+        replay = capture(body, runner.device, runner.pool)
+        for tensor, value in zip(advanced, before, strict=True):
+            tensor.copy_(value)
+    return replay
 
 
 class ArStep:
     def __init__(self, runner: CudaRunner, reach: int) -> None:
         self._runner, self._reach = runner, reach
         device = runner.device
-        self.token = torch.zeros(1, dtype=torch.int64, device=device)
+        self.token = runner.pending
         # What comes back in one copy: the token, its log probability, the largest logit (NaN shows there).
         self._out = torch.zeros(3, dtype=torch.float64, device=device)
         self._fields = torch.zeros(4, 1, dtype=torch.int32, device=device)
-        length = runner.device_length.clone()
-        with torch.inference_mode():
-            self._replay = capture(self._body, device)
-        runner.device_length.copy_(length)
+        self._replay = capture_step(self._body, runner)
 
     def _body(self) -> None:
         runner = self._runner
@@ -52,15 +64,13 @@ class ArStep:
         self._out[2:].copy_(logits.amax(-1))
         runner.device_length.add_(1)
 
-    def start(self, token: int, length: int) -> None:
-        self.token.fill_(token)
-        self._runner.device_length.fill_(length)
-
-    def step(self) -> tuple[int, float]:
-        """The next token and its log probability. The cache on the device is one longer; the caller's
-        `length` is not. Raises NumericsError for NaN logits.
-        """
+    def launch(self) -> None:
         self._replay()
+
+    def collect(self) -> tuple[int, float]:
+        """The token of the step that was launched and its log probability. The cache on the device is one
+        longer; the caller's `length` is not. Raises NumericsError for NaN logits.
+        """
         token, log, top = self._out.tolist()
         if not math.isfinite(top):
             raise NumericsError(NOT_FINITE)
@@ -76,74 +86,86 @@ class Verified:
     draft: list[int]
 
 
-class VerifiedStep:
-    """masks: of each block, and the longest draft. points: acceptance points with a block, 0 among them."""
+class DraftParts:
+    """What every VerifiedStep reads of the heads: rows of the draft vocabulary, the sequential head's
+    matrices, the MASK vector. limit: ids from here on are never drafted.
+    """
 
-    def __init__(self, runner: CudaRunner, masks: int, points: Sequence[int], limit: int, reach: int) -> None:
-        assert runner.heads is not None
-        assert points[0] == 0
-        self._runner, self._heads, self._reach, self._limit = runner, runner.heads, reach, limit
-        self.masks, self.points = masks, tuple(points)
-        device, base = runner.device, runner.base
-        m, b, k = masks, masks + 1, len(points)
-        self.pending = torch.zeros(1, dtype=torch.int64, device=device)
-        self.draft = torch.full((m,), -1, dtype=torch.int64, device=device)
+    def __init__(self, runner: CudaRunner, limit: int) -> None:
+        heads, base = runner.heads, runner.base
+        assert heads is not None
+        assert heads.sequential is not None
+        vocab, weight = heads.draft_vocab, base.head_weight()
+        if vocab.numel():
+            self.vocab = vocab[vocab < limit]
+            self.rows = weight[self.vocab].contiguous()
+        else:
+            self.vocab = torch.arange(limit, device=runner.device)
+            self.rows = weight[:limit]
+        sequential, dtype = heads.sequential, base.dtype
+        self.state, self.token = (part.contiguous() for part in sequential.mix.to(dtype).chunk(2, 1))
+        self.carry = sequential.carry.to(dtype).contiguous()
+        self.out = sequential.out.to(dtype).t().contiguous()
+        self.mask = heads.mask.to(dtype)
+        self.candidates = heads.config.candidates
+
+
+class VerifiedStep:
+    def __init__(self, runner: CudaRunner, shape: Shape, parts: DraftParts, reach: int) -> None:
+        self._runner, self._parts, self._reach = runner, parts, reach
+        self.masks, self.points = shape.masks, tuple(range(shape.blocks))
+        device = runner.device
+        m, b, k = shape.masks, shape.masks + 1, shape.blocks
         # One copy reads it all: accepted, largest logit, chosen tokens, their log probabilities, draft.
         self.out = torch.zeros(2 + 2 * b + m, dtype=torch.float64, device=device)
         self._points = torch.tensor(self.points, device=device)
-        block = torch.arange(b, device=device)
-        offset = [torch.arange(m + 1, device=device)]
-        begin = [torch.zeros(m + 1, dtype=torch.int64, device=device)]
-        for point in self.points:
-            offset.append(block + point)
-            begin.append(torch.full_like(block, point))
-        role = [int(Role.CLEAN)] * (m + 1) + [int(Role.DRAFT)] * (k * b)
-        number = [0] * (m + 1) + [i + 1 for i in range(k) for _ in range(b)]
-        self._offsets = torch.stack(
-            (
-                torch.tensor(role, device=device),
-                torch.cat(offset),
-                torch.tensor(number, device=device),
-                torch.cat(begin),
-            )
-        ).int()
+        self._offsets = self._fields_of(self.points).to(device)
         self._moves = torch.tensor([0, 1, 0, 1], dtype=torch.int32, device=device)[:, None]
-        self._block = block
-        self._visible = (block == 0).repeat(k)
+        self._block = torch.arange(b, device=device)
+        self._visible = (self._block == 0).repeat(k)
         route = []
         for kind, start, stop in ((Role.CLEAN, 0, m + 1), (Role.DRAFT, m + 1, m + 1 + k * b)):
             head = runner.head_of.get(kind)
             if head is not None:
                 route.append((start, stop, head))
         self._route = route
-        vocab = self._heads.draft_vocab
-        self._vocab = vocab[vocab < limit] if vocab.numel() else torch.arange(limit, device=device)
-        self._rows = (
-            base.head_weight()[self._vocab].contiguous() if vocab.numel() else base.head_weight()[:limit]
-        )
-        sequential = self._heads.sequential
-        assert sequential is not None
-        self._state, self._token = (part.contiguous() for part in sequential.mix.to(base.dtype).chunk(2, 1))
-        self._carry = sequential.carry.to(base.dtype).contiguous()
-        self._out = sequential.out.to(base.dtype).t().contiguous()
-        self._mask = self._heads.mask.to(base.dtype)
-        length = runner.device_length.clone()
-        with torch.inference_mode():
-            self._replay = capture(self._body, device)
-        runner.device_length.copy_(length)
+        self._replay = capture_step(self._body, runner)
+
+    def _fields_of(self, points: Sequence[int]) -> torch.Tensor:
+        """Role, position, block and begin [4, T], positions counted from the committed length; on the CPU."""
+        b = self.masks + 1
+        role, number = [int(Role.CLEAN)] * b, [0] * b
+        offset, begin = list(range(b)), [0] * b
+        for index, point in enumerate(points, start=1):
+            role += [int(Role.DRAFT)] * b
+            offset += range(point, point + b)
+            number += [index] * b
+            begin += [point] * b
+        return torch.tensor([role, offset, number, begin], dtype=torch.int32)
+
+    def hang(self, points: Sequence[int]) -> None:
+        """Hang the blocks at these acceptance points, ascending from 0, as many as the shape has blocks."""
+        if tuple(points) == self.points:
+            return
+        assert len(points) == len(self.points)
+        assert points[0] == 0
+        self.points = tuple(points)
+        self._points.copy_(torch.tensor(self.points))
+        self._offsets.copy_(self._fields_of(self.points))
 
     def _body(self) -> None:
         runner, base, b = self._runner, self._runner.base, self.masks + 1
-        line = torch.cat((self.pending, self.draft))
+        parts, draft = self._parts, runner.draft[: self.masks]
+        line = torch.cat((runner.pending, draft))
         shown = line.clamp_min(0)
         embedded = F.embedding(shown, base.embedding)
         anchors = embedded[self._points].repeat_interleave(b, 0)
-        x = torch.cat((embedded, torch.where(self._visible[:, None], anchors, self._mask)))
+        x = torch.cat((embedded, torch.where(self._visible[:, None], anchors, parts.mask)))
         fields = self._offsets + self._moves * runner.device_length
         states = runner.forward(x, fields, self._route, self._reach)
         logits = linear(states[:b], base.head_weight(), runner.space)
         chosen = logits.argmax(-1)
-        accepted = (self.draft == chosen[:-1]).long().cumprod(0).sum()
+        accepted = (draft == chosen[:-1]).long().cumprod(0).sum()
         self.out[0].copy_(accepted)
         self.out[1].copy_(logits.amax())
         self.out[2 : 2 + b].copy_(chosen)
@@ -157,9 +179,10 @@ class VerifiedStep:
         first = accepted - point + 1
         index = first + self._block[:-1]
         ok = index < b
-        self.draft.copy_(torch.where(ok, drafted[index.clamp_max(b - 1)], -1))
-        self.out[2 + 2 * b :].copy_(self.draft)
-        self.pending.copy_(pending)
+        draft.copy_(torch.where(ok, drafted[index.clamp_max(b - 1)], -1))
+        runner.draft[self.masks :].fill_(-1)
+        self.out[2 + 2 * b :].copy_(draft)
+        runner.pending.copy_(pending)
         runner.device_length.add_((accepted + 1).int())
 
     def _draft_from(
@@ -171,18 +194,18 @@ class VerifiedStep:
         point: torch.Tensor,
     ) -> torch.Tensor:
         """The sequential head over one block: choices [B]."""
-        runner, space = self._runner, self._runner.space
-        B, C = block_BD.shape[0], self._heads.config.candidates
+        runner, parts, space = self._runner, self._parts, self._runner.space
+        B, C = block_BD.shape[0], parts.candidates
         first = (accepted - point + 1).int()
         where = (point + self._block).clamp_max(line.shape[0] - 1)
         known = torch.where(self._block < first, line[where], pending).clamp_min(0)
-        scores, index = linear(block_BD, self._rows, space).topk(C, -1)
-        ids = self._vocab[index]
+        scores, index = linear(block_BD, parts.rows, space).topk(C, -1)
+        ids = parts.vocab[index]
         token = runner.base.embedding
-        inputs = linear(_norm(block_BD), self._state, space)
-        of_known = linear(_norm(F.embedding(known, token)), self._token, space)
-        of_candidates = linear(_norm(F.embedding(ids.flatten(), token)), self._token, space)
-        views = linear(runner.base.head_weight()[ids.flatten()], self._out, space)
+        inputs = linear(_norm(block_BD), parts.state, space)
+        of_known = linear(_norm(F.embedding(known, token)), parts.token, space)
+        of_candidates = linear(_norm(F.embedding(ids.flatten(), token)), parts.token, space)
+        views = linear(runner.base.head_weight()[ids.flatten()], parts.out, space)
         W = inputs.shape[1]
         return draft_in_sequence(
             inputs,
@@ -192,17 +215,14 @@ class VerifiedStep:
             ids,
             scores,
             first,
-            self._carry,
+            parts.carry,
         )
 
-    def start(self, pending: int, length: int) -> None:
-        self.pending.fill_(pending)
-        self.draft.fill_(-1)
-        self._runner.device_length.fill_(length)
-
-    def step(self) -> Verified:
-        """One step. Raises NumericsError for NaN logits."""
+    def launch(self) -> None:
         self._replay()
+
+    def collect(self) -> Verified:
+        """What the step that was launched made. Raises NumericsError for NaN logits."""
         accepted, top, *rest = self.out.tolist()
         if not math.isfinite(top):
             raise NumericsError(NOT_FINITE)

@@ -10,7 +10,7 @@ cache.keep(1)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from model.roles import Role, Segment, Tokens
 from model.router import choose
 
 if TYPE_CHECKING:
-    from model.fused import Verified
+    from model.steps import WholeSteps
 
 PREFILL = 256
 """Rows of a prefill pass: enough to use the machine, few enough to bound memory and to cancel soon."""
@@ -172,12 +172,9 @@ class Runner:
         """
         return None
 
-    def verified_steps(
-        self, cache: KVCache, token: int, tokens: int, limit: int
-    ) -> Callable[[], Verified] | None:
-        """Whole greedy steps of `verified` where this runner has them as one launch each, for an answer of up
-        to `tokens` after `token`, which is not in the cache yet. The caller keeps what it commits and may not
-        use the cache otherwise until the answer is done. None: use `run`. limit: ids from here on are never
+    def whole_steps(self, capacity: int, limit: int) -> WholeSteps | None:
+        """Whole greedy steps of `verified` where this runner has them as one launch each, for prompts and
+        answers of up to `capacity` tokens together. None: use `run`. limit: ids from here on are never
         drafted.
         """
         return None

@@ -19,7 +19,7 @@ the position only (model.sampling).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from model.ar import choose
@@ -29,9 +29,10 @@ from model.plan import Plan, Planner, coverage
 from model.request import Step
 from model.runner import Part, Runner
 from model.session import Session
+from model.shapes import ShapePlanner
 
 if TYPE_CHECKING:
-    from model.fused import Verified
+    from model.steps import WholeSteps
 
 
 def decode(
@@ -40,11 +41,6 @@ def decode(
     """The cache holds the prompt without its last token."""
     request = session.request
     pending = session.prompt[-1]
-    if request.temperature <= 0 and request.block is None and type(drafter) is Drafter:
-        steps = runner.verified_steps(cache, pending, session.left, drafter.limit)
-        if steps is not None:
-            yield from _whole_steps(steps, cache, session)
-            return
     draft: list[int] = []
     while not session.done:
         if session.cancelled():
@@ -73,13 +69,22 @@ def decode(
         yield session.step(tokens, text, draft=shown)
 
 
-def _whole_steps(steps: Callable[[], Verified], cache: KVCache, session: Session) -> Iterator[Step]:
-    """The same loop where a device does a whole step by itself, blocks of a fixed shape and all."""
+def decode_whole(
+    steps: WholeSteps, cache: KVCache, session: Session, planner: ShapePlanner
+) -> Iterator[Step]:
+    """The same loop where a device does a whole step by itself, in one of a few shapes. The planner thinks
+    while the device works.
+    """
+    steps.begin(session.prompt[-1], cache.length[0], session.left)
     while not session.done:
         if session.cancelled():
             yield session.step(forwards=0)
             return
-        made = steps()
+        shape, points = planner.choose()
+        steps.launch(shape, points)
+        planner.reconsider()
+        made = steps.collect()
+        planner.observe(shape, points, len(made.ids) - 1, len(made.draft))
         tokens, text = session.commit(made.ids, made.logs, [math.exp(log) for log in made.logs])
         cache.keep(len(tokens))
         shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(made.draft))

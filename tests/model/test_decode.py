@@ -299,3 +299,23 @@ def test_measuring_widths_leaves_the_answer_alone(engines, monkeypatch):
     engine.draft_with(None)
     assert complete(engine, dataclasses.replace(request, decode="verified")).token_ids == truth
     engine.forget()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_verified_without_a_drafter_decodes_as_ar_does(tmp_path, monkeypatch, temperature):
+    """No blocks that nothing was trained to fill, no widths to measure for them."""
+    engine = Engine(tiny_folder(tmp_path), name="tiny")
+    monkeypatch.setattr("model.engine.width_curve", None)
+    widths = []
+    run = engine.runner.run
+    monkeypatch.setattr(
+        engine.runner, "run", lambda cache, parts: (widths.append(len(parts)), run(cache, parts))[1]
+    )
+    request = GenerateRequest(
+        prompt="def add(a, b):", max_tokens=9, decode="verified", temperature=temperature
+    )
+    checked = complete(engine, request)
+    assert set(widths) == {1}
+    assert checked.forwards == checked.tokens == 9
+    assert checked.decode == "verified"
+    assert same(checked, complete(engine, dataclasses.replace(request, decode="ar")))

@@ -1,0 +1,215 @@
+"""Which whole verified step pays most here: how many masks a block, behind how many acceptance points?
+
+On a GPU a whole step is one captured launch of a fixed shape (model.fused), so there are few of them. A step
+accepts a of its draft's m tokens; the next draft comes from the block at the nearest point p <= a, whose
+first a - p drafts are spent: `gap` g = a - p, and m - g tokens are left, each less sure than a fresh one.
+That is a Markov chain over g. Its stationary distribution gives the tokens of a step, the measured ms of the
+shape make that tokens a millisecond, and the best shape wins, or plain decoding with rare probes.
+
+The points are those that lose least: for given chances of each a, the segmentation of 0..m into runs that
+begin at a point, by dynamic programming over the tokens that a gap costs the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shape:
+    """masks: of each block, and the longest draft verified. blocks: acceptance points that get one."""
+
+    masks: int
+    blocks: int
+
+    @property
+    def width(self) -> int:
+        """Tokens of the pass."""
+        return (1 + self.masks) * (1 + self.blocks)
+
+
+SHAPES = (Shape(7, 3), Shape(15, 3), Shape(15, 7), Shape(31, 3), Shape(31, 7))
+LONGEST = max(shape.masks for shape in SHAPES)
+PLAIN = Shape(0, 0)
+"""One token a step, as `ar` decodes."""
+
+Times = Mapping[Shape, float]
+"""ms of a step of each shape, PLAIN among them."""
+# One H100, a base of 0.5B (docs/log.md); the first and the last are guesses.
+UNMEASURED = dict(zip((PLAIN, *SHAPES), (1.1, 1.6, 1.84, 1.91, 2.05, 2.4), strict=True))
+
+_DECAY = 0.96
+_RATE = {False: 0.85, True: 0.65}
+_WEIGHT = 4.0
+_EVERY = 6
+_PATIENCE = 16, 256
+
+
+class Acceptance:
+    """Chance that draft token j is right when all before it were, fresh from its block or after a gap.
+
+    Counts decay by step; where few were seen, the rate of the position before stands in, and a prior before
+    the first.
+    """
+
+    def __init__(self) -> None:
+        self._right = np.zeros((2, LONGEST))
+        self._seen = np.zeros((2, LONGEST))
+
+    def observe(self, gap: int, accepted: int, verified: int) -> None:
+        """Of a draft of `verified` tokens behind `gap`, the first `accepted` were right."""
+        if not verified:
+            return
+        row = int(gap > 0)
+        self._right[row] *= _DECAY
+        self._seen[row] *= _DECAY
+        self._right[row, :accepted] += 1
+        self._seen[row, : min(accepted + 1, verified)] += 1
+
+    def rates(self, late: bool) -> list[float]:
+        """By position, the first draft token's first; late: behind a gap, where they are never better."""
+        rate, rates = _RATE[late], []
+        for right, seen in zip(self._right[int(late)].tolist(), self._seen[int(late)].tolist(), strict=True):
+            rate = (right + _WEIGHT * rate) / (seen + _WEIGHT)
+            rates.append(rate)
+        return list(map(min, rates, self.rates(late=False))) if late else rates
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """tokens: expected of a step in the long run. points: where the shape's blocks hang, 0 first."""
+
+    tokens: float
+    points: tuple[int, ...]
+
+
+def forecast(shape: Shape, fresh: Sequence[float], late: Sequence[float]) -> Forecast:
+    """What a shape gives when every step has it and draft token j is right with fresh[j] or late[j]."""
+    ends_GA = _ends(shape.masks, fresh, late)
+    tokens_G = ends_GA @ np.arange(1, shape.masks + 2)
+    chance_A = ends_GA[0]
+    points: tuple[int, ...] = ()
+    for _ in range(2):  # the points from fresh drafts, then from the mixture that these points make
+        points = _points(chance_A, tokens_G[0] - tokens_G, shape.blocks)
+        share_G = _stationary(ends_GA, points)
+        chance_A = share_G @ ends_GA
+    return Forecast(float(share_G @ tokens_G), points)
+
+
+def _ends(masks: int, fresh: Sequence[float], late: Sequence[float]) -> Floats:
+    """Chance [gap, accepted] that a draft behind that gap is accepted so far."""
+    left = masks - np.arange(masks + 1)[:, None]  # tokens of the draft behind each gap
+    end = np.arange(masks + 1)[None]
+    rate = np.array([fresh[:masks], *[late[:masks]] * masks])
+    reach = np.concatenate((np.ones((masks + 1, 1)), rate.cumprod(1)), 1)
+    miss = np.concatenate((1 - rate, np.ones((masks + 1, 1))), 1)
+    ends: Floats = np.where(end < left, reach * miss, np.where(end == left, reach, 0.0))
+    return ends
+
+
+@cache
+def _gaps(size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """a - p for point p and end a, and where it is not negative."""
+    gap = np.arange(size)[None] - np.arange(size)[:, None]
+    return gap.clip(0), gap >= 0
+
+
+def _points(chance_A: Floats, loss_G: Floats, blocks: int) -> tuple[int, ...]:
+    """Where `blocks` blocks hang so that the expected loss of the gaps behind them is least; 0 is one."""
+    size = len(chance_A)
+    gap, after = _gaps(size)
+    # cost[p, q]: of ends p..q-1 when p has a block and the next block is at q.
+    cost = np.zeros((size, size + 1))
+    cost[:, 1:] = (chance_A * loss_G[gap] * after).cumsum(1)
+    cost[:, :size][gap == 0] = np.inf
+    best = cost[:, size]  # with one block left, at p
+    following: list[NDArray[np.int64]] = []
+    for _ in range(blocks - 1):
+        total = cost[:, :size] + best
+        following.append(total.argmin(1))
+        best = total.min(1)
+    points = [0]
+    for step in reversed(following):
+        points.append(int(step[points[-1]]))
+    return tuple(points)
+
+
+def _stationary(ends_GA: Floats, points: Sequence[int]) -> Floats:
+    """Long-run share of each gap, when a step that ends at a leaves the gap to the last point before a."""
+    size = len(ends_GA)
+    where = np.searchsorted(np.array(points), np.arange(size), side="right") - 1
+    gap = np.arange(size) - np.array(points)[where]
+    move: Floats = ends_GA @ (gap[:, None] == np.arange(size))
+    # A gap of 0 follows from every state sooner or later, so few squarings reach the limit.
+    for _ in range(6):
+        move = move @ move
+    share: Floats = move[0] / move[0].sum()
+    return share
+
+
+class ShapePlanner:
+    """The shape of the next step, for one answer: `choose`, run it, `observe`."""
+
+    def __init__(self, times: Times = UNMEASURED) -> None:
+        self._times = times
+        self.acceptance = Acceptance()
+        self._probe = min((shape for shape in times if shape != PLAIN), key=lambda shape: times[shape])
+        self._news = 0
+        self._shape = PLAIN
+        self._points: tuple[int, ...] = (0,)
+        self._gap = self._drafts = 0
+        self._plain, self._patience = 0, _PATIENCE[0]
+        self._probing = 0
+        self._plan()
+
+    def choose(self) -> tuple[Shape, tuple[int, ...]]:
+        """Shape and points of the next step; without blocks the points mean nothing."""
+        if self._shape != PLAIN:
+            return self._shape, self._points
+        if self._probing:
+            return self._probe, tuple(range(self._probe.blocks))
+        return PLAIN, (0,)
+
+    def observe(self, shape: Shape, points: Sequence[int], accepted: int, drafts: int) -> None:
+        """A step of `shape` accepted so many of the draft before it and made a draft of `drafts` tokens."""
+        verified = min(self._drafts, shape.masks)
+        self.acceptance.observe(self._gap, accepted, verified)
+        self._news += verified > 0
+        self._drafts = drafts
+        self._gap = accepted - max(point for point in points if point <= accepted)
+        if shape == PLAIN:
+            self._plain += 1
+            if self._plain >= self._patience:
+                self._plain, self._probing = 0, 2  # one step makes a draft, the next one judges it
+                self._patience = min(_PATIENCE[1], 2 * self._patience)
+        elif self._probing:
+            # While its drafts pay, a probe goes on.
+            pays = accepted + 1 > self._times[shape] / self._times[PLAIN]
+            self._probing = max(self._probing - 1, int(pays))
+            if verified and pays:
+                self._patience = _PATIENCE[0]
+
+    def reconsider(self) -> None:
+        """Plan anew when it is time to: may run while the device works on a step that was chosen before."""
+        if self._news >= (1 if self._shape == PLAIN else _EVERY):
+            self._news = 0
+            self._plan()
+
+    def _plan(self) -> None:
+        fresh, late = self.acceptance.rates(False), self.acceptance.rates(True)
+        best, self._shape = 1 / self._times[PLAIN], PLAIN
+        for shape, ms in self._times.items():
+            if shape == PLAIN:
+                continue
+            made = forecast(shape, fresh, late)
+            if made.tokens / ms > best:
+                best, self._shape, self._points = made.tokens / ms, shape, made.points
+        if self._shape != PLAIN:
+            self._probing = 0

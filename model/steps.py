@@ -1,0 +1,85 @@
+"""Whole steps of one runner, of any shape, one after the other: captured when first used, kept for later.
+
+steps = WholeSteps(runner, limit)
+steps.begin(token, length, tokens)
+steps.launch(shape, points)
+made = steps.collect()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from model.fused import DraftParts, Verified, VerifiedStep
+from model.shapes import PLAIN, SHAPES, Shape
+
+if TYPE_CHECKING:
+    from model.cuda import CudaRunner
+
+WIDEST_SHAPE = max(shape.width for shape in SHAPES)
+
+
+class WholeSteps:
+    """Greedy steps over the runner's own cache, which nothing else may use until the answer is done. limit:
+    ids from here on are never drafted.
+    """
+
+    def __init__(self, runner: CudaRunner, limit: int) -> None:
+        self.runner, self.limit = runner, limit
+        self._parts: DraftParts | None = None
+        self._captured: dict[tuple[object, ...], VerifiedStep] = {}
+        self._length, self._reach = 0, 0
+        self._running: tuple[Shape, VerifiedStep | None] = (PLAIN, None)
+
+    @torch.inference_mode()
+    def begin(self, token: int, length: int, tokens: int) -> None:
+        """An answer of up to `tokens` after `token`, the cache holding the `length` tokens before it."""
+        runner = self.runner
+        self._length, self._reach = length, runner.reach(length + tokens + WIDEST_SHAPE)
+        runner.pending.fill_(token)
+        runner.draft.fill_(-1)
+        runner.device_length.fill_(length)
+
+    @torch.inference_mode()
+    def launch(self, shape: Shape, points: Sequence[int]) -> None:
+        """Start a step; the device works on when this returns."""
+        if shape == PLAIN:
+            if self._running[0] != PLAIN:
+                self.runner.draft.fill_(-1)  # it is not verified, and the next step's would be another
+            self._running = PLAIN, None
+            self.runner.ar_step(self._length).launch()
+            return
+        step = self._step(shape)
+        step.hang(points)
+        self._running = shape, step
+        step.launch()
+
+    def collect(self) -> Verified:
+        """What the last launched step made: the one wait for the device. Raises NumericsError for NaN
+        logits.
+        """
+        _, step = self._running
+        if step is None:
+            token, log = self.runner.ar_step(self._length).collect()
+            made = Verified([token], [log], [])
+        else:
+            made = step.collect()
+        self._length += len(made.ids)
+        return made
+
+    def _step(self, shape: Shape) -> VerifiedStep:
+        key = shape, self._reach, tuple(self.runner.head_of.items())
+        if key not in self._captured:
+            if self._parts is None:
+                self._parts = DraftParts(self.runner, self.limit)
+            self._captured[key] = VerifiedStep(self.runner, shape, self._parts, self._reach)
+        return self._captured[key]
+
+    def trial(self, shape: Shape, length: int) -> None:
+        """One step behind `length` cached tokens, for a clock."""
+        self.begin(0, length, 1)
+        self.launch(shape, range(shape.blocks))
+        self.collect()
