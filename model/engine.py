@@ -267,6 +267,8 @@ class Engine:
         planner = self.planner if checked and steps is None else None
         pace = self._pace(request) if mode == "lookup" else None
         cache = self._cache(runner, prompt, capacity)
+        if steps is not None and not steps.serves(cache):
+            cache = runner.cache(capacity)  # a longer answer's, of another kind, was left
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
             if not plain:

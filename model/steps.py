@@ -18,6 +18,7 @@ from model.shapes import PLAIN, SHAPES, Shape
 
 if TYPE_CHECKING:
     from model.cuda import CudaRunner
+    from model.kvcache import KVCache
 
 WIDEST_SHAPE = max(shape.width for shape in SHAPES)
 
@@ -33,6 +34,10 @@ class WholeSteps:
         self._captured: dict[tuple[object, ...], VerifiedStep] = {}
         self._length, self._reach = 0, 0
         self._running: tuple[Shape, VerifiedStep | None] = (PLAIN, None)
+
+    def serves(self, cache: KVCache) -> bool:
+        """Is this the cache that the steps work on?"""
+        return cache is self.runner.kv
 
     @torch.inference_mode()
     def begin(self, token: int, length: int, tokens: int) -> None:

@@ -1,4 +1,4 @@
-"""The planner of whole steps: its chain against a simulation, wide where drafts are right, plain elsewhere."""
+"""The planner of whole steps: its chain against a simulation, wide where drafts are right, else plain."""
 
 from __future__ import annotations
 
