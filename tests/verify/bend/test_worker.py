@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from verify.bend import close, worker
+from verify.bend import close, worker, worker_process
 from verify.bend.harness import Program
 from verify.bend.toolchain import Unavailable
 from verify.bend.toolchain import worker as worker_path
@@ -70,7 +70,7 @@ def test_a_hang_is_a_timeout_and_leaves_nothing() -> None:
 
 @pytest.mark.bend
 def test_workers_are_recycled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "CHECKS", 3)
+    monkeypatch.setattr(worker_process, "CHECKS", 3)
     pool = worker.Pool(worker_path(), 1)
     seen = set()
     for n in range(7):
