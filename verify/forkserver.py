@@ -44,8 +44,10 @@ _MODULES = (
     "inside.driver",
     "inside.child",
     "inside.template",
+    "inside.wipe",
     "inside.warm",
     "inside.server",
+    "inside.start",
 )
 # What most candidates import, so that no check pays for it. Every module here costs every fork: its page
 # tables and mappings are copied and torn down (hashlib alone, with OpenSSL, 0.5 ms a check). `preload` adds
@@ -95,7 +97,7 @@ for _ in range(number()):
     module.__path__ = []
     sys.modules[name] = module
     exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
-sys.modules["verify.inside.server"].main()
+sys.modules["verify.inside.start"].main()
 """
 
 

@@ -3,35 +3,26 @@
 It runs one job at a time and never executes or decodes anything a candidate made: it moves opaque frames with
 a cap, watches the clock and the output caps, and kills. Its children are forked by another process that never
 sees a job (`verify.inside.template`), ahead of the next job, so that their namespaces cost no latency.
-Started by `verify.forkserver`; configuration comes as the first frame. It ends when the judge's end of the
-stream closes.
+Started by `verify.inside.start`. It ends when the judge's end of the stream closes.
 """
 
 from __future__ import annotations
 
 import _socket
 import contextlib
-import fcntl
-import gc
-import importlib
 import marshal
 import os
 import signal
-import stat
-import struct
-import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from verify.codec import encode
-from verify.inside import confine, linux
 from verify.inside.child import Child, poller
 from verify.inside.harness import DETAIL, NONCE
-from verify.inside.template import Nursery, Template
-from verify.inside.warm import fill_holes, warm_up
+from verify.inside.template import Nursery
+from verify.inside.wipe import wipe
 from verify.inside.wire import HEADER, read_frame, write_frame
 
-FS_IOC_SETFLAGS = 0x40086602
 CLOSING_MS = 100
 TOTAL_FACTOR = 64  # all encoded results of one check together: this many times out_bytes
 SLACK = NONCE + 1 + 4 * DETAIL  # a frame holds a nonce, a kind, and a value or a short explanation
@@ -273,97 +264,3 @@ def _hand_over(channel: int, fd: int) -> None:
     through = _socket.socket(fileno=channel)
     through.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))])
     through.detach()
-
-
-def wipe(folder: str) -> None:
-    """Empty a scratch folder whatever its depth, modes and symlinks. Nothing is followed out of it."""
-    os.chmod(folder, 0o700)
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    _forget(root)
-    doomed = 0
-    try:
-        pending = [entry.name for entry in os.scandir(root)]
-        while pending:
-            name = pending.pop()
-            info = os.stat(name, dir_fd=root, follow_symlinks=False)
-            if not stat.S_ISDIR(info.st_mode):
-                os.unlink(name, dir_fd=root)
-                continue
-            os.chmod(name, 0o700, dir_fd=root)
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
-            for entry in os.scandir(inner):  # lift the members to the top, so that depth never matters
-                if entry.is_dir(follow_symlinks=False):
-                    os.chmod(entry.name, 0o700, dir_fd=inner)  # a folder moves only if we may write to it
-                doomed += 1
-                lifted = f".doomed-{os.getpid()}-{doomed}"
-                os.rename(entry.name, lifted, src_dir_fd=inner, dst_dir_fd=root)
-                pending.append(lifted)
-            os.close(inner)
-            os.rmdir(name, dir_fd=root)
-    finally:
-        os.utime(root, (0, 0))
-        os.close(root)
-
-
-def _forget(folder: int) -> None:
-    """Clear what a folder itself can carry from one check to the next: attributes, lists of access, flags."""
-    for name in os.listxattr(folder):
-        with contextlib.suppress(OSError):
-            os.removexattr(folder, name)
-    with contextlib.suppress(OSError):
-        fcntl.ioctl(folder, FS_IOC_SETFLAGS, struct.pack("l", 0))
-
-
-def _enter_own_pid_namespace() -> None:
-    """Become init of a PID namespace that our user namespace owns, so that `setns` back to it is allowed."""
-    linux.unshare(linux.CLONE_NEWPID)
-    pid = os.fork()
-    if pid:
-        os.close(0)
-        os.close(1)
-        _, status = os.waitpid(pid, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def main() -> NoReturn:
-    """Set up as the first frame says, split into template and relay, serve."""
-    config = marshal.loads(read_frame(0) or b"")
-    mode: str = config["mode"]
-    sys.dont_write_bytecode = True
-    sys.path[:0] = config["path"]
-    os.umask(0o077)
-    os.environ.pop("LD_BIND_NOW", None)  # meant for the loader alone
-    for name in config["preload"]:
-        importlib.import_module(name)
-    if mode == "namespaces":
-        linux.seal_devices(config["devices"])
-        _enter_own_pid_namespace()
-    else:
-        linux.prctl(linux.PR_SET_DUMPABLE, 0)
-        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-    if os.open("/dev/null", os.O_RDWR) != confine.CTL:  # children move their descriptors to 0..CTL
-        raise RuntimeError("descriptor 3 is taken")
-    confine.settle()
-    warm_up()
-    version = ".".join(map(str, sys.version_info[:3]))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "verify"]:
-        del sys.modules[name]  # a candidate may have a `verify` of its own
-    gc.collect()
-    _filling = fill_holes()
-    gc.freeze()
-    gc.disable()
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    pid = os.fork()
-    if pid:
-        theirs.close()
-        os.dup2(confine.CTL, 0)
-        os.dup2(confine.CTL, 1)
-        Template(ours, mode, pid).serve()
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    ours.close()
-    if mode == "namespaces":
-        linux.drop_capabilities()
-    write_frame(1, encode({"python": version}))
-    Server(mode, Nursery(theirs)).serve()
-    os._exit(0)
