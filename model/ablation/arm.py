@@ -87,7 +87,7 @@ class ArmRun:
         if measure.acceptance:
             blocks = [f"--block={size}" for size in measure.block]
             answers = list(measure.acceptance)
-            if not self.arm.config.frozen_text:
+            if measure.own_answers or not self.arm.config.frozen_text:
                 answers = [self._own_answers(path, base, gpu, lock) for path in answers]
             self._figures("acceptance", [heads, *map(str, answers), *blocks, *shared], gpu, lock)
         if measure.restore:
@@ -104,31 +104,17 @@ class ArmRun:
         theirs = Samples.load(asked)
         theirs.items = theirs.items[: self.evaluation.limit or None]
         if not target.exists():
-            # The AR head speaks, or the fine-tuned base itself.
-            speaker = (
-                [] if self.arm.config.full_fine_tuning.train else ["--heads", str(self.folder / "run/heads")]
-            )
-            most = str(theirs.meta.get("max_tokens", 512))
-            command = [
-                "answer",
-                str(asked),
-                "--out",
-                str(target),
-                "--base",
-                base,
-                *speaker,
-                "--greedy-share",
-                "1",
-            ]
+            command = ["answer", str(asked), f"--out={target}", f"--base={base}", "--greedy-share=1"]
+            if self.arm.config.ar_head.train:
+                command.append(f"--heads={self.folder / 'run' / 'heads'}")
+            command.append(f"--max-tokens={theirs.meta.get('max_tokens', 512)}")
             command += [
-                "--limit",
-                str(len(theirs)),
-                "--max-tokens",
-                most,
-                "--slots",
-                str(min(256, len(theirs))),
+                f"--limit={len(theirs)}",
+                f"--slots={min(256, len(theirs))}",
+                "--no-compile",
+                "--json",
             ]
-            self._command("data", [*command, "--no-compile", "--json"], gpu, lock)
+            self._command("data", command, gpu, lock)
         found = json.dumps(agreement(theirs, Samples.load(target)))
         _write(target.with_suffix(".json"), found.encode())
         return target

@@ -26,7 +26,7 @@ import yaml
 from model.train.config import ConfigError, TrainConfig
 
 _KEYS = ("base", "budget", "common", "evaluation", "arms")
-_EVALUATION = ("acceptance", "restore", "block", "confidence", "limit")
+_EVALUATION = ("acceptance", "restore", "block", "confidence", "limit", "own_answers")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _ENDLESS = 1_000_000_000  # steps of a run that the clock ends
 
@@ -34,13 +34,15 @@ _ENDLESS = 1_000_000_000  # steps of a run that the clock ends
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Sample files with greedy answers of the base. block, confidence: as `model acceptance` and `model
-    restore` take them; limit: samples of a file at most (0: all)."""
+    restore` take them; limit: samples of a file at most (0: all). own_answers: drafts are accepted against
+    each arm's own greedy answers to the same prompts; without it, only where the AR text changes."""
 
     acceptance: tuple[Path, ...] = ()
     restore: tuple[Path, ...] = ()
     block: tuple[int, ...] = (32,)
     confidence: tuple[float, ...] = (0.9,)
     limit: int = 0
+    own_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,15 @@ class Plan:
                 raise ConfigError(f"{where}: {error}") from error
         return cls(text, _evaluation(raw.get("evaluation") or {}, f"{path}: evaluation"), tuple(arms))
 
+    def require_files(self) -> None:
+        """Raises ConfigError for a missing evaluation set; an arm would find out only after training."""
+        for path in (*self.evaluation.acceptance, *self.evaluation.restore):
+            if not path.is_file():
+                raise ConfigError(
+                    f"evaluation: {path} is not here; make it with `model data answer --greedy-share 1`, or "
+                    "take it out of the plan"
+                )
+
     def chosen(self, names: Sequence[str]) -> list[Arm]:
         """The named arms, all when none is named, in the plan's order. Raises ConfigError for an unknown
         name."""
@@ -136,6 +147,7 @@ def _evaluation(raw: Any, where: str) -> Evaluation:
             tuple(int(x) for x in items("block", (32,))),
             tuple(float(x) for x in items("confidence", (0.9,))),
             int(raw.get("limit", 0)),
+            bool(raw.get("own_answers", False)),
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error

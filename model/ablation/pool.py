@@ -7,7 +7,8 @@ import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from model.ablation.arm import ArmError, ArmRun
+from model.ablation.arm import ArmRun
+from model.errors import ModelError
 from model.train.config import ConfigError
 
 
@@ -45,7 +46,7 @@ def run_all(
         place = free.get()
         try:
             run.run(place)
-        except (ArmError, OSError) as error:
+        except (ModelError, OSError) as error:
             errors[run.arm.name] = str(error)
         finally:
             free.put(place)

@@ -46,6 +46,7 @@ def ablate(
 
     read = Plan.read(plan, device=device)
     chosen = read.chosen([name.strip() for name in only.split(",") if name.strip()])
+    read.require_files()
     places = gpus(device)
     runs = [
         ArmRun(arm, out / arm.name, read.evaluation, lambda arm, step: click.echo(f"{arm}: {step}", err=True))

@@ -71,3 +71,10 @@ def test_only_known_arms_can_be_chosen(make_plan: MakePlan) -> None:
 def test_the_plans_of_the_repository_are_sound(path: Path) -> None:
     plan = Plan.read(path)
     assert len({yaml.safe_dump(arm.raw) for arm in plan.arms}) == len(plan.arms) > 1
+
+
+def test_a_missing_evaluation_set_is_found_before_training(make_plan: MakePlan) -> None:
+    Plan.read(make_plan({"a": {}})).require_files()
+    lacking = Plan.read(make_plan({"a": {}}, evaluation={"restore": ["nowhere.npz"]}))
+    with pytest.raises(ConfigError, match=r"nowhere\.npz is not here"):
+        lacking.require_files()
