@@ -48,7 +48,7 @@ def function_check(request: FunctionCheck, server: ForkServer) -> Verdict:
         "cases": [(index, wanted[index].inputs) for index in order],
     }
     reply = server.call(job, request.limits)
-    answers: list[tuple[bytes, bytes] | None] = reply["answers"]
+    answers: list[bytes | None] = reply["answers"]
     flags: list[bool | None] = [None] * len(wanted)
     first: tuple[Status, str] | None = None
     oracles: list[tuple[int, Node]] = []
@@ -102,11 +102,9 @@ def _wanted(request: FunctionCheck) -> list[_Wanted]:
     return result
 
 
-def _judge_answer(
-    want: _Wanted, answer: tuple[bytes, bytes]
-) -> tuple[tuple[Status, str] | None, Node | None]:
-    """(fault or None, the decoded output) of one answer frame."""
-    kind, payload = answer
+def _judge_answer(want: _Wanted, answer: bytes) -> tuple[tuple[Status, str] | None, Node | None]:
+    """(fault or None, the decoded output) of one answer: a kind and a value."""
+    kind, payload = answer[:1], answer[1:]
     if kind == b"V" and payload == want.encoded:  # the very same bytes: equal in every kind of comparison
         return None, want.expected
     if kind == b"E":
@@ -165,15 +163,15 @@ def _ask_oracles(
         }
         reply = server.call(job, request.limits)
         ready = reply["ready"]
-        if ready is not None and ready[0] != b"R":
+        if ready is not None and ready[:1] != b"R":
             raise UnsupportedError(
-                f"the oracle does not define accept(args, output): {ready[1].decode()[-200:]}"
+                f"the oracle does not define accept(args, output): {ready[1:].decode()[-200:]}"
             )
         for (index, _), answer in zip(members, reply["answers"], strict=True):
-            if answer is None or answer[0] != b"V" or answer[1] not in (b"T", b"F"):
-                why = reply["end"] if answer is None else answer[1][-300:].decode("utf-8", "replace")
+            if answer not in (b"VT", b"VF"):
+                why = reply["end"] if answer is None else answer[1:][-300:].decode("utf-8", "replace")
                 raise UnsupportedError(f"the oracle of case {index} does not answer True or False: {why}")
-            if answer[1] == b"F":
+            if answer == b"VF":
                 rejected.add(index)
     return rejected
 

@@ -55,9 +55,9 @@ def decide(reply: dict[str, Any], limits: Limits, first: tuple[Status, str] | No
             return Status.RUNTIME_ERROR, f"its process died of {_signal_name(killer)}"
         return Status.FAILED, f"left before it had answered (exit code {code >> 8})"
     ready = reply["ready"]
-    if ready is not None and ready[0] != b"R":
-        text = ready[1].decode("utf-8", "replace")
-        status = KINDS.get(ready[0], Status.BAD_OUTPUT) if ready[0] in b"CXM" else Status.BAD_OUTPUT
+    if ready is not None and ready[:1] != b"R":
+        text = ready[1:].decode("utf-8", "replace")
+        status = KINDS[ready[:1]] if ready[:1] in (b"C", b"X", b"M") else Status.BAD_OUTPUT
         if status is Status.COMPILE_ERROR and "MemoryError" in text.rsplit("\n", 2)[-1]:
             status = Status.OOM
         return status, text.strip()[-DETAIL:]

@@ -30,8 +30,6 @@ def test_source_check(request: TestSourceCheck, server: ForkServer) -> Verdict:
     reply = server.call(job, request.limits)
     # Empty where the candidate never got ready, so that the test was not begun.
     outcome: bytes | None = reply["outcome"] or None
-    if isinstance(reply["ready"], bytes):
-        reply["ready"] = (reply["ready"][:1], reply["ready"][1:])
     first: tuple[Status, str] | None = None
     if outcome is not None:
         kind = outcome[:1]
@@ -40,7 +38,7 @@ def test_source_check(request: TestSourceCheck, server: ForkServer) -> Verdict:
             reply["end"] = "exit"
         elif kind != b"P":
             first = (KINDS[kind], last_line(text) if kind == b"E" else text[:DETAIL])
-    elif reply["end"] == "ok" and reply["ready"][0] == b"R":
+    elif reply["end"] == "ok" and reply["ready"][:1] == b"R":
         return verdict_of(
             reply, request.limits, Status.INTERNAL_ERROR, "the test's driver gave no outcome", [None], 0
         )

@@ -60,7 +60,6 @@ class Server:
         self, watch: Any, speaker: Child, children: list[Child], cap: int, out_cap: int, deadline: float
     ) -> bytes | str:
         """The next frame of `speaker`, or why there will be none: exit, timeout, flood, huge."""
-        by_fd = {fd: child for child in children for fd in (child.out, child.err)}
         while True:
             try:
                 frame = speaker.frame(cap)
@@ -71,7 +70,7 @@ class Server:
             left = deadline - time.monotonic()
             if left <= 0:
                 return "timeout"
-            for fd, event in watch.poll(left * 1_000 + 1):
+            for fd, _ in watch.poll(left * 1_000 + 1):
                 if fd == 0:
                     raise JudgeGoneError
                 if fd == speaker.ctl:
@@ -80,19 +79,17 @@ class Server:
                         end = self._next(speaker, cap)
                         # a process closes its descriptors just before it ends; one that lives on did it
                         return "closed" if end == "exit" and speaker.alive(CLOSING_MS) else end
-                elif fd in by_fd:
-                    child = by_fd[fd]
-                    child.drain(fd, out_cap)
-                    if child.over:
-                        return "flood"
-                    if fd not in child.open:
-                        watch.unregister(fd)
                 elif fd == speaker.pidfd:
                     speaker.receive()
                     return self._next(speaker, cap)
+                elif printer := next((child for child in children if fd in child.captured), None):
+                    printer.drain(fd, out_cap)
+                    if printer.over:
+                        return "flood"
+                    if fd not in printer.open:
+                        watch.unregister(fd)
                 else:  # another child of this job ended; the speaker notices by itself
                     watch.unregister(fd)
-                del event
 
     def _next(self, speaker: Child, cap: int) -> bytes | str:
         try:
@@ -120,7 +117,7 @@ class Server:
         """Function cases: define the candidate, then one input at a time, each with a nonce of its own."""
         limits = job["limits"]
         out_cap = limits["out_bytes"]
-        answers: list[tuple[bytes, bytes] | None] = [None] * len(job["cases"])
+        answers: list[bytes | None] = [None] * len(job["cases"])
         start = time.monotonic()
         deadline = start + limits["wall_s"]
         child = self.nursery.take()
@@ -128,7 +125,8 @@ class Server:
         watch.register(child.ctl, 1)
         total = 0
 
-        def ask(payload: bytes, nonce: bytes) -> tuple[bytes, bytes] | str:
+        def ask(payload: bytes, nonce: bytes) -> bytes | str:
+            """A kind and a value, or why there is no answer."""
             if not self.send(child, payload, deadline):
                 return "timeout" if time.monotonic() > deadline else "exit"
             frame = self.wait_frame(watch, child, [child], out_cap + SLACK, out_cap, deadline)
@@ -136,7 +134,7 @@ class Server:
                 return frame
             if frame[:NONCE] != nonce or len(frame) <= NONCE:
                 return "garbage"
-            return frame[NONCE : NONCE + 1], frame[NONCE + 1 :]
+            return frame[NONCE:]
 
         nonce = os.urandom(NONCE)
         ready = ask(
@@ -144,14 +142,14 @@ class Server:
         )
         compiled = time.monotonic()
         end = ready if isinstance(ready, str) else "ok"
-        if end == "ok" and ready[0] == b"R":
+        if not isinstance(ready, str) and ready[:1] == b"R":
             for index, case in job["cases"]:
                 nonce = os.urandom(NONCE)
                 answer = ask(nonce + case, nonce)
                 if isinstance(answer, str):
                     end = answer
                     break
-                total += len(answer[1])
+                total += len(answer) - 1
                 if total > TOTAL_FACTOR * out_cap:
                     end = "huge"
                     break
@@ -160,8 +158,8 @@ class Server:
             end = "garbage" if end == "ok" else end
         self.finish([child], out_cap)
         reply = self._report([child], end, start)
-        return reply | {"ready": ready if end == "ok" or ready[0] == b"R" else None, "answers": answers,
-                        "compile_ms": (compiled - start) * 1_000}  # fmt: skip
+        told = None if isinstance(ready, str) else ready
+        return reply | {"ready": told, "answers": answers, "compile_ms": (compiled - start) * 1_000}
 
     def test(self, job: dict[str, Any]) -> dict[str, Any]:
         """Trusted test source in one child, the candidate in another, a socket pair between them."""
@@ -230,13 +228,11 @@ class Server:
         return {
             "end": end,
             "status": first.status,
-            "statuses": [child.status for child in children],
             "cpu_s": max(child.cpu for child in children),
             "rss_kb": max(child.rss_kb for child in children),
             "out": bytes(first.captured[first.out]),
             "err": bytes(first.captured[first.err]),
             "driver_err": bytes(children[-1].captured[children[-1].err]) if len(children) > 1 else b"",
-            "over": first.over,
             "wall_ms": (time.monotonic() - start) * 1_000,
         }
 
