@@ -1,6 +1,7 @@
 """The `model` command. Each sub-command is a module of its own, imported only when it runs.
 
-Exit codes: 0 done, 2 usage, 4 model or format failure, 130 interrupted.
+Exit codes: 0 done, 2 usage, 4 model or format failure, 5 sandbox or infrastructure,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except ModelError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(4)
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone; what is still buffered must not raise at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 
 class ModelError(Exception):
-    """Base of all below; the CLI exits with 4."""
+    """Base of all below; the CLI exits with `exit_code`."""
+
+    exit_code = 4
 
 
 class NotPulledError(ModelError):

@@ -17,7 +17,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from verify import cgroup
+from verify import cgroup, starter
 from verify.inside import linux
 from verify.interpreter import ENVIRONMENT, FLAGS, interpreter
 from verify.limits import Limits
@@ -201,7 +201,7 @@ def _start(line: Sequence[str], limits: Limits) -> Started:
         group.limit(limits.mem_mb + SERVER_MB, limits.processes + SERVER_PROCESSES)
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen([*prefix, *line], stdin=pipe, stdout=pipe, stderr=pipe, env={}, bufsize=0)
+        process = starter.popen([*prefix, *line], stdin=pipe, stdout=pipe, stderr=pipe, env={}, bufsize=0)
     except OSError as error:
         if group is not None:
             group.remove()

@@ -18,7 +18,7 @@ STEP_WEIGHT = 0.2
 
 
 def reward(
-    verdict: Verdict, steps: int | None = None, budget: int | None = None, *, partial: bool = False
+    verdict: Verdict, steps: float | None = None, budget: float | None = None, *, partial: bool = False
 ) -> float | None:
     """The reward in [0, 1 + STEP_WEIGHT], or None where the sample must be masked out of the batch.
 

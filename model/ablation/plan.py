@@ -23,7 +23,8 @@ from typing import Any
 
 import yaml
 
-from model.train.config import ConfigError, TrainConfig
+from model.train.config import TrainConfig
+from model.train.reading import ConfigError
 
 _KEYS = ("base", "budget", "common", "evaluation", "arms")
 _EVALUATION = ("acceptance", "restore", "block", "confidence", "limit", "own_answers")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from model.ablation.arm import ArmRun
 from model.errors import ModelError
-from model.train.config import ConfigError
+from model.train.reading import ConfigError
 
 
 def gpus(device: str) -> list[str | None]:

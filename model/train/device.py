@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
-from model.train.config import ConfigError, TrainConfig
+from model.fp8 import is_fp8
+from model.train.config import TrainConfig
+from model.train.reading import ConfigError
 
 
 def pick_device(config: TrainConfig) -> torch.device:
@@ -19,6 +23,15 @@ def pick_device(config: TrainConfig) -> torch.device:
             f"{asked} needs an NVIDIA GPU, and this machine shows none; run it there or change the key"
         )
     return torch.device("cuda" if have and training.device != "cpu" else "cpu")
+
+
+def check_quantization(config: TrainConfig, base: Path) -> None:
+    """Raises ConfigError where FP8 is asked for and the base folder holds other weights."""
+    if config.training.base_model_quantization == "fp8" and not is_fp8(base):
+        raise ConfigError(
+            f"training.base_model_quantization: fp8, and {config.base} is not stored in FP8; write a copy "
+            "that is with `model quantize`, or set it to none (the base as it is stored)"
+        )
 
 
 def out_of_memory(config: TrainConfig, device: torch.device) -> str:

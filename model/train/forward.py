@@ -26,7 +26,7 @@ from model.train import trajectories
 from model.train.attention import Cache, CleanPass, Masked, OverClean, clean_rule, draft_rule, query_rule
 from model.train.config import TrainConfig
 from model.train.loss import Loss, blended_loss
-from model.train.objectives import length, order, restart
+from model.train.objectives import length, on_policy, order, restart
 from model.train.processes import full
 from model.train.tensors import Tensors
 
@@ -88,6 +88,9 @@ class PackedForward:
         draft_RND = self.draft(t, cache)
         total = self._draft_terms(t, clean_RTD, draft_RND, log)
         goals = self.config.objectives
+        if t.policy_RNB.numel():
+            log["on_policy"] = self._policy_term(t, draft_RND)
+            total = total + goals.on_policy * log["on_policy"]
         if not self.frozen and goals.next_token:
             flat = [x.flatten(0, 1) for x in (clean_RTD, t.next_target_RT, t.next_weight_RT)]
             loss = blended_loss(
@@ -154,10 +157,15 @@ class PackedForward:
         )
         drawn_RK = t.noise(t.ordered_N, generator=generator)
         visible, weight = order.states(revealed_RKB, settings.order_passes, settings.order_horizon, drawn_RK)
-        t.draft_ids_RNB[:, blocks] = torch.where(visible, t.truth_RNB[:, blocks], self.heads.mask_id or 0)
-        t.weight_RNB[:, blocks] = weight * (t.target_RNB[:, blocks] >= 0)
-        t.certain_RNB[:, blocks] = t.weight_RNB[:, blocks]
-        return likelihood_RK.mean()
+        # Rows of rollouts have an order already, the one that passed its tests.
+        rows = ~t.rollout_R
+        truth, target = t.truth_RNB[rows, blocks], t.target_RNB[rows, blocks]
+        t.draft_ids_RNB[rows, blocks] = torch.where(visible[rows], truth, self.heads.mask_id or 0)
+        t.weight_RNB[rows, blocks] = weight[rows] * (target >= 0)
+        t.certain_RNB[rows, blocks] = t.weight_RNB[rows, blocks]
+        ordinary_RK = rows[:, None].expand_as(likelihood_RK)
+        mean: torch.Tensor = (likelihood_RK * ordinary_RK).sum() / self._count(ordinary_RK)
+        return mean
 
     def query(self, t: Tensors, cache: Cache) -> torch.Tensor:
         """Final states [R, L, D] of the length queries; slots without a query (-1) hold nothing of use."""
@@ -245,6 +253,21 @@ class PackedForward:
             (t.anchor_RN[..., None] + torch.arange(B, device=self.device)).clamp_max(T - 1).view(R, N * B)
         )
         return clean_RTD.detach().gather(1, column[..., None].expand(-1, -1, D)).view(R, N, B, D)
+
+    def _policy_term(self, t: Tensors, draft_RND: torch.Tensor) -> torch.Tensor:
+        R, N, B = t.policy_RNB.shape
+        index_RNB = self.index_of_V[t.policy_RNB.clamp_min(0)]
+        asked = (t.policy_RNB >= 0) & (index_RNB >= 0)
+        settings = self.config.on_policy
+        return on_policy.loss(
+            draft_RND.view(R, N, B, -1)[asked],
+            self.draft_output_VD,
+            index_RNB[asked],
+            t.policy_weight_RNB[asked],
+            t.policy_old_RNB[asked],
+            clip=settings.clip if settings.method == "surrogate" else 0.0,
+            mass=self._count(asked),
+        )
 
     def _length_term(self, t: Tensors, cache: Cache) -> torch.Tensor:
         assert self.heads.length is not None

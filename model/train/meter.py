@@ -67,6 +67,7 @@ class Meter:
             "stage": 2 if trainer.stage2 else 1,
             "learning_rate": trainer.optimizer.param_groups[0]["lr"],
             **values,
+            **(trainer.on_policy.figures if trainer.on_policy else {}),
             "draft_tokens_per_s": round(world * self._draft / seconds),
             "clean_tokens_per_s": round(world * self._clean / seconds),
             "memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if cuda else 0.0,

@@ -15,7 +15,7 @@ from __future__ import annotations
 # ruff: noqa: N815 - shape suffixes carry capitals, in fields as in variables
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +45,9 @@ class Batch:
     head; ordered_N: the last blocks, which get a state of their decoding trajectory; seed: of the noise that
     is drawn in the forward pass. next_weight_RT: weight of the next-token loss at each clean state.
     query_RL: column of the last prompt token of each document (-1: none); bucket_RL: its answer's length
-    bucket; open_RL: the answer is at least that long (cut by a limit).
+    bucket; open_RL: the answer is at least that long (cut by a limit). rollout_R: rows that hold rollouts
+    (model.train.onpolicy), in a batch that has some; policy_*_RNB: token that each of their states chose, its
+    weight, its probability then.
     """
 
     ids_RT: Ints
@@ -66,6 +68,10 @@ class Batch:
     query_RL: Ints
     bucket_RL: Ints
     open_RL: npt.NDArray[np.bool_]
+    rollout_R: npt.NDArray[np.bool_]
+    policy_RNB: Ints = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
+    policy_weight_RNB: Floats = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    policy_old_RNB: Floats = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,7 @@ class Batches:
             target_RT,
             next_weight_RT,
             *queries,
+            np.zeros(R, np.bool_),
         )
 
     def _anchors(

@@ -22,7 +22,8 @@ import torch
 from torch import distributed, nn
 
 from model.errors import ModelError
-from model.train.config import ConfigError, TrainConfig
+from model.train.config import TrainConfig
+from model.train.reading import ConfigError
 
 
 class ProcessError(ModelError):

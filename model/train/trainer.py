@@ -26,22 +26,23 @@ from torch import nn
 from model import store
 from model.base import Base
 from model.checkpoint import base_sha256, write_folder
-from model.data.packages import DataError
-from model.data.samples import Samples
 from model.errors import ModelError
 from model.heads import HeadSet, check_folder
 from model.lora import share
 from model.tokenizer import Tokenizer
-from model.train import checkpoint
+from model.train import checkpoint, state
 from model.train.config import TrainConfig
-from model.train.device import out_of_memory, pick_device
+from model.train.device import check_quantization, out_of_memory, pick_device
 from model.train.forward import PackedForward, Terms
 from model.train.lengths import training_median
 from model.train.masters import Masters
 from model.train.meter import Meter, Record
 from model.train.objectives.next_token import scaffold_ids
+from model.train.onpolicy.learner import OnPolicy
+from model.train.onpolicy.pool import Pool
 from model.train.packing import Batches
-from model.train.processes import Processes, full, gathered, like
+from model.train.processes import Processes, full, gathered
+from model.train.samples import read_samples
 from model.train.schedule import learning_rate
 from model.train.start import take_over
 from model.train.tensors import Tensors
@@ -71,13 +72,16 @@ class Trainer:
         self.config, self.run, self.on_log = config, run, on_log
         self.processes = Processes.of(config, pick_device(config))
         self.device = self.processes.device
+        judged = config.seed_diffusion.on_policy_learning
+        self.on_policy = OnPolicy(config, run, self.processes) if judged else None
         folder = self.folder = store.resolve(config.base)
+        check_quantization(config, folder)
         self.tokenizer = Tokenizer(folder)
         self.base_sha256 = base_sha256(folder)
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         torch.manual_seed(config.training.seed)
         self.base = Base.load(folder, dtype=dtype, device=self.device)
-        samples = self._samples()
+        samples = read_samples(config, self.tokenizer.sha256)
         scaffold = scaffold_ids(self.tokenizer.encode)
         mask_id = self.tokenizer.mask_id
         self.heads = HeadSet.create(self.base, config.heads(), mask_id, torch.float32)
@@ -111,23 +115,6 @@ class Trainer:
         self.model, self.optimizer = self.processes.prepare(self.whole_pass, optimizer)
         self.parameters = dict(self._trained())
         self.step, self.elapsed, self.warm_s = 0, 0.0, 0.0
-
-    def _samples(self) -> Samples:
-        paths = self.config.data.train
-        if not paths:
-            raise DataError(
-                "data.train names no sample file; make one with `model data build` and `model data answer`"
-            )
-        items = []
-        for path in paths:
-            loaded = Samples.load(path)
-            theirs = loaded.meta.get("tokenizer", "")
-            if theirs and theirs != self.tokenizer.sha256:
-                raise DataError(
-                    f"{path} was tokenized for another base; encode it with base {self.config.base}"
-                )
-            items += loaded.items
-        return Samples(items)
 
     def _groups(self) -> list[dict[str, Any]]:
         """What the optimizer steps, in the order of `_trained`; share: of the learning rate."""
@@ -165,30 +152,7 @@ class Trainer:
         path = checkpoint.latest(self.run)
         if path is None:
             return False
-        state = checkpoint.load(path, self.device)
-        if state["base_sha256"] != self.base_sha256:
-            raise checkpoint.CheckpointError(
-                f"{path} was trained on another base; give this run a folder of its own"
-            )
-        wanted = json.dumps(_identity(self.config), sort_keys=True)
-        if state["identity"] != wanted:
-            raise checkpoint.CheckpointError(
-                f"{path} was made with another configuration; resume with {self.run / 'config.json'} "
-                "or give this run a folder of its own"
-            )
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(like(state["parameters"][name], parameter))
-        for parameter, moments in zip(
-            self.parameters.values(), state["optimizer"]["state"].values(), strict=False
-        ):
-            moments.update({name: like(value, parameter) for name, value in moments.items()})
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.masters is not None:
-            self.masters.write_back()
-        self.heads.draft_vocab = state["draft_vocab"]
-        self.forward.use_vocabulary()
-        self.step, self.elapsed = state["step"], state["elapsed"]
+        state.restore(self, path)
         if self.processes.main:
             _cut_log(self.run / "log.jsonl", self.step)
         return True
@@ -205,8 +169,10 @@ class Trainer:
             ahead: Future[Any] = builder.submit(self._build, self.step, self.stage2)
             while self.progress < 1 and self.step < self.config.training.max_steps:
                 started, stage2 = time.monotonic(), self.stage2
-                batches, built_stage2 = ahead.result()
-                if built_stage2 != stage2:
+                if self.on_policy is not None and stage2:
+                    self.on_policy.refresh(self.step, self.forward, self.tokenizer)
+                batches, built = ahead.result()
+                if built != (stage2, self._pool):
                     batches, _ = self._build(self.step, stage2)
                 ahead = builder.submit(self._build, self.step + 1, stage2)
                 terms, norm = self._update(batches)
@@ -238,11 +204,18 @@ class Trainer:
     def stage2(self) -> bool:
         return self.progress >= self.config.seed_diffusion.stage1_share
 
-    def _build(self, step: int, stage2: bool) -> tuple[list[Tensors], bool]:
-        count = self.config.training.gradient_accumulation_steps
+    def _build(self, step: int, stage2: bool) -> tuple[list[Tensors], tuple[bool, Pool | None]]:
+        count, pool = self.config.training.gradient_accumulation_steps, self._pool
         batches = [self.batches.at(step, micro, edits=stage2) for micro in range(count)]
+        if self.on_policy is not None and pool is not None and stage2:
+            fill = self.batches.mask_id
+            batches = [self.on_policy.mix(b, pool, step, micro, fill) for micro, b in enumerate(batches)]
         rows = self.processes.rows(self.config.training.micro_batch_size)
-        return [Tensors.of(batch, self.device, rows) for batch in batches], stage2
+        return [Tensors.of(batch, self.device, rows) for batch in batches], (stage2, pool)
+
+    @property
+    def _pool(self) -> Pool | None:
+        return None if self.on_policy is None else self.on_policy.pool
 
     def _update(self, batches: list[Tensors]) -> tuple[Terms, torch.Tensor]:
         training = self.config.training
@@ -270,21 +243,10 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint of the present step: whole tensors, so that it loads on any number of
         processes."""
-        optimizer = self.optimizer.state_dict()
-        for moments in optimizer["state"].values():
-            moments.update({name: full(value) for name, value in moments.items()})
-        state = {
-            "step": self.step,
-            "elapsed": self.elapsed,
-            "base_sha256": self.base_sha256,
-            "identity": json.dumps(_identity(self.config), sort_keys=True),
-            "parameters": {name: full(p.detach()) for name, p in self.parameters.items()},
-            "optimizer": optimizer,
-            "draft_vocab": self.heads.draft_vocab,
-        }
+        held = state.of(self)
         with gathered(self.whole_pass, self.parameters):
             if self.processes.main:
-                checkpoint.save(self.run, self.step, state, self.write_heads)
+                checkpoint.save(self.run, self.step, held, self.write_heads)
         self.processes.wait()
 
     def write_heads(self, folder: Path) -> None:
@@ -315,14 +277,6 @@ class Trainer:
             training=record,
             dtype=precision,
         )
-
-
-def _identity(config: TrainConfig) -> dict[str, Any]:
-    """What must not change between the parts of a run: all but how long it goes on and where it logs."""
-    plain = config.as_dict()
-    for key in ("max_steps", "seconds", "log_every", "save_every", "device", "compile", "distributed"):
-        plain["training"].pop(key)
-    return plain
 
 
 def _added(a: Terms, b: Terms) -> Terms:

@@ -14,6 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from verify import starter
 from verify.bend import box, process
 from verify.bend.toolchain import INSTALL, Unavailable
 
@@ -45,7 +46,7 @@ class Worker:
         self.checks = 0
         self._closed = False
         try:
-            self._process = subprocess.Popen(
+            self._process = starter.popen(
                 boxed or [str(path), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

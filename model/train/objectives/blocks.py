@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from model.train.config import ObjectivesConfig
 from model.train.objectives import draft, edit, infill
+from model.train.stage_sections import ObjectivesConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from model.ablation.plan import Plan
-from model.train.config import ConfigError
+from model.train.reading import ConfigError
 from tests.model.ablation.conftest import MakePlan
 
 CONFIGS = Path(__file__).parents[3] / "configs"

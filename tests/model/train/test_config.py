@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from model.roles import Role
-from model.train.config import ConfigError, TrainConfig
-from model.train.trainer import pick_device
+from model.train.config import TrainConfig
+from model.train.device import check_quantization, pick_device
+from model.train.reading import ConfigError
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -32,7 +33,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
         ({"seed_diffusion": {"block_size": 1}}, "block_size must be 2 or more"),
         ({"seed_diffusion": {"block_size": 33}}, "draft_tokens must be a multiple of each block_size"),
         ({"objectives": {"edit": 0.6, "order": 0.5}}, "edit and order leave no block"),
-        ({"seed_diffusion": {"verifier": "bend_hvm"}}, "on_policy_learning.*not built yet"),
+        ({"seed_diffusion": {"verifier": "bend_hvm"}}, "on_policy_learning and .*verifier belong together"),
         ({"seed_diffusion": {"kv_caching": False}}, "kv_caching: false has no trainer"),
         ({"objectives": {"edit_max": 0.5}}, "edit_max must be at most 0.1"),
         ({"objectives": {"kl": 1.5}}, "objectives.kl must lie between 0 and 1"),
@@ -59,12 +60,10 @@ def test_numbers_without_a_dot_are_numbers() -> None:
     assert config.training.learning_rate == 1e-4
 
 
-def test_the_field_s_design_is_read_whole_and_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="on_policy_learning"):
-        TrainConfig.read(CONFIGS / "seed-30b.yaml")
-    raw = yaml.safe_load((CONFIGS / "seed-30b.yaml").read_text())
-    raw["seed_diffusion"] |= {"constrained_order": False, "on_policy_learning": False, "verifier": "none"}
-    config = TrainConfig.parse(raw | {"training": raw["training"] | {"draft_tokens": 4096}})
+def test_the_field_s_design_is_read_whole() -> None:
+    config = TrainConfig.read(CONFIGS / "seed-30b.yaml")
+    assert config.seed_diffusion.verifier == "bend_hvm"
+    assert config.seed_diffusion.on_policy_learning
     assert config.seed_diffusion.block_size == (128,)
     assert config.seed_diffusion.stage1_share == 0.5
     assert set(config.heads().of_role(Role.CLEAN)) == {"ar_head"}
@@ -83,3 +82,13 @@ def test_a_gpu_is_asked_for_before_any_work(monkeypatch: pytest.MonkeyPatch) -> 
     for training in ({"device": "cuda"}, {"base_model_quantization": "fp8"}):
         with pytest.raises(ConfigError, match="needs an NVIDIA GPU"):
             pick_device(TrainConfig.parse({"training": training}))
+
+
+def test_fp8_asks_for_a_base_that_is_stored_so(tmp_path: Path) -> None:
+    from model.synthetic import SMALL, write_synthetic
+    from model.tiny import tiny_home
+
+    config = TrainConfig.parse({"training": {"base_model_quantization": "fp8"}})
+    with pytest.raises(ConfigError, match="is not stored in FP8"):
+        check_quantization(config, tiny_home("tiny"))
+    check_quantization(config, write_synthetic(tmp_path, **SMALL))

@@ -17,7 +17,8 @@ import pytest
 import torch
 import yaml
 
-from model.train.config import ConfigError, TrainConfig
+from model.train.config import TrainConfig
+from model.train.reading import ConfigError
 from model.train.trainer import Trainer
 
 Make = Callable[..., TrainConfig]

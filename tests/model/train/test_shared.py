@@ -16,9 +16,10 @@ from model.data.samples import Samples
 from model.engine import Engine
 from model.request import GenerateRequest, complete
 from model.train.acceptance import Acceptance
-from model.train.config import ConfigError, TrainConfig
+from model.train.config import TrainConfig
 from model.train.load import load_forward, load_speaker
 from model.train.masters import Masters
+from model.train.reading import ConfigError
 from model.train.trainer import Trainer
 
 Make = Callable[..., TrainConfig]

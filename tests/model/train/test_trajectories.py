@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.train import trajectories
-from model.train.config import ConfigError, TrainConfig
+from model.train.config import TrainConfig
 from model.train.objectives import order
+from model.train.reading import ConfigError
 from model.train.tensors import Tensors
 from model.train.trainer import Trainer
 from tests.model.train.test_resume import curve

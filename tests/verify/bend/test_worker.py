@@ -45,6 +45,17 @@ def test_two_threads_never_mix_results() -> None:
 
 
 @pytest.mark.bend
+def test_a_worker_outlives_the_thread_that_started_it() -> None:
+    """Else it would be killed by the kernel some time after, in the middle of a check."""
+    pool = worker.Pool(worker_path(), 1)
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(pool.run, program("1"), LIMITS).result().result == "1"
+    with pytest.raises(psutil.TimeoutExpired):
+        psutil.Process(pool._idle[0].pid).wait(0.3)
+    pool.close()
+
+
+@pytest.mark.bend
 def test_a_killed_worker_is_replaced() -> None:
     pool = worker.Pool(worker_path(), 1)
     assert pool.run(program("1"), LIMITS).result == "1"
