@@ -128,6 +128,24 @@ def humaneval(out: Path, base: str) -> None:
 
 
 @data.command()
+@click.argument("answers", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="JSON lines to write."
+)
+@click.option("--base", default="qwen2.5-coder-0.5b", show_default=True, help="Whose tokenizer.")
+def text(answers: Path, out: Path, base: str) -> None:
+    """Write answers to HumanEval's prompts as text, which `evals score` judges."""
+    from model import store
+    from model.data.evaluation import humaneval_answers
+    from model.data.samples import Samples
+    from model.tokenizer import Tokenizer
+
+    rows = list(humaneval_answers(Samples.load(answers), Tokenizer(store.resolve(base))))
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    click.echo(f"{len(rows)} answers: {out}")
+
+
+@data.command()
 @click.argument("prompts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Sample file (.npz)."

