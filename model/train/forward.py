@@ -167,16 +167,16 @@ class PackedForward:
         mean: torch.Tensor = (likelihood_RK * ordinary_RK).sum() / self._count(ordinary_RK)
         return mean
 
-    def query(self, t: Tensors, cache: Cache) -> torch.Tensor:
-        """Final states [R, L, D] of the length queries; slots without a query (-1) hold nothing of use."""
+    def query(self, t: Tensors, cache: Cache, *, eager: bool = False) -> torch.Tensor:
+        """Final states [R, L, D] of the length queries; slots without a query (-1) hold nothing of use.
+        eager: as in `draft`."""
         R, L = t.query_RL.shape
         T = t.ids_RT.shape[1]
         column = t.query_RL.clamp_min(0)
         position = t.position_RT.gather(1, column)
         masked = Masked(query_rule(column, column - position, T), R, L, T + L, self.device, flex=False)
         x = self.base.embed(t.ids_RT.gather(1, column))
-        # A handful of tokens: compiling their shapes costs more than it saves.
-        with torch.compiler.set_stance("force_eager"):
+        with torch.compiler.set_stance("force_eager") if eager else contextlib.nullcontext():
             return self._run(x, position, OverClean(masked, cache), whole(self.length_head))
 
     def refine(self, draft_KBD: torch.Tensor, tokens_KB: torch.Tensor) -> torch.Tensor:

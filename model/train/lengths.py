@@ -72,7 +72,7 @@ def ask(forward: PackedForward, members: list[list[Sample]]) -> torch.Tensor:
     arrays = {"ids_RT": ids, "position_RT": position, "document_RT": document, "query_RL": query}
     t = Tensors(forward.device, **arrays)
     _, cache = forward.clean(t)
-    logits: torch.Tensor = head(forward.query(t, cache))[t.query_RL >= 0].float().cpu()
+    logits: torch.Tensor = head(forward.query(t, cache, eager=True))[t.query_RL >= 0].float().cpu()
     return logits
 
 
