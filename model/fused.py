@@ -20,10 +20,11 @@ from model.cuda import CudaRunner
 from model.drafter import _norm
 from model.errors import NumericsError
 from model.graphs import capture
+from model.kernels.choice import greedy
 from model.kernels.linear import linear
 from model.kernels.sequence import draft_in_sequence
 from model.roles import Role
-from model.sampling import NOT_FINITE, logprob
+from model.sampling import NOT_FINITE
 from model.shapes import Shape
 
 
@@ -45,8 +46,8 @@ class ArStep:
         self._runner, self._reach = runner, reach
         device = runner.device
         self.token = runner.pending
-        # What comes back in one copy: the token, its log probability, the largest logit (NaN shows there).
-        self._out = torch.zeros(3, dtype=torch.float64, device=device)
+        # What comes back in one copy: the token, its log probability, the normaliser (NaN shows there).
+        self._out = torch.zeros(3, 1, device=device)
         self._fields = torch.zeros(4, 1, dtype=torch.int32, device=device)
         self._replay = capture_step(self._body, runner)
 
@@ -58,10 +59,9 @@ class ArStep:
         x = F.embedding(self.token, runner.base.embedding)
         states = runner.forward(x, self._fields, route, self._reach)
         logits = linear(states, runner.base.head_weight(), runner.space)
-        self.token.copy_(logits.argmax(-1))
-        self._out[:1].copy_(self.token)
-        self._out[1:2].copy_(logprob(logits, self.token))
-        self._out[2:].copy_(logits.amax(-1))
+        report, ids = greedy(logits)
+        self.token.copy_(ids)
+        self._out.copy_(report)
         runner.device_length.add_(1)
 
     def launch(self) -> None:
@@ -71,8 +71,8 @@ class ArStep:
         """The token of the step that was launched and its log probability. The cache on the device is one
         longer; the caller's `length` is not. Raises NumericsError for NaN logits.
         """
-        token, log, top = self._out.tolist()
-        if not math.isfinite(top):
+        token, log, norm = self._out[:, 0].tolist()
+        if not math.isfinite(norm):
             raise NumericsError(NOT_FINITE)
         return int(token), log
 
@@ -102,12 +102,27 @@ class DraftParts:
         else:
             self.vocab = torch.arange(limit, device=runner.device)
             self.rows = weight[:limit]
-        sequential, dtype = heads.sequential, base.dtype
+        sequential, dtype, space = heads.sequential, base.dtype, runner.space
         self.state, self.token = (part.contiguous() for part in sequential.mix.to(dtype).chunk(2, 1))
         self.carry = sequential.carry.to(dtype).contiguous()
-        self.out = sequential.out.to(dtype).t().contiguous()
+        # Of every token that can be drafted, once: its share of the recurrent input when it was picked, and
+        # its output row seen through the head.
+        self.of_candidate = linear(_norm(base.embedding[self.vocab]), self.token, space)
+        self.view = linear(self.rows.contiguous(), sequential.out.to(dtype).t().contiguous(), space)
         self.mask = heads.mask.to(dtype)
         self.candidates = heads.config.candidates
+
+
+def _best(scores_BV: torch.Tensor, count: int, parts: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    """topk(count) of each row, first within `parts` equal parts: torch gives a whole row to one block of
+    threads."""
+    B, V = scores_BV.shape
+    if V % parts or count > V // parts:
+        return scores_BV.topk(count, -1)
+    some_BPC, within = scores_BV.view(B, parts, -1).topk(count, -1)
+    place = within + torch.arange(0, V, V // parts, device=scores_BV.device)[:, None]
+    best, which = some_BPC.flatten(1).topk(count, -1)
+    return best, place.flatten(1).gather(1, which)
 
 
 class VerifiedStep:
@@ -116,8 +131,8 @@ class VerifiedStep:
         self.masks, self.points = shape.masks, tuple(range(shape.blocks))
         device = runner.device
         m, b, k = shape.masks, shape.masks + 1, shape.blocks
-        # One copy reads it all: accepted, largest logit, chosen tokens, their log probabilities, draft.
-        self.out = torch.zeros(2 + 2 * b + m, dtype=torch.float64, device=device)
+        # One copy reads it all: chosen tokens, their log probabilities and normalisers, accepted, draft.
+        self.out = torch.zeros(3 * b + 1 + m, device=device)
         self._points = torch.tensor(self.points, device=device)
         self._offsets = self._fields_of(self.points).to(device)
         self._moves = torch.tensor([0, 1, 0, 1], dtype=torch.int32, device=device)[:, None]
@@ -164,12 +179,8 @@ class VerifiedStep:
         fields = self._offsets + self._moves * runner.device_length
         states = runner.forward(x, fields, self._route, self._reach)
         logits = linear(states[:b], base.head_weight(), runner.space)
-        chosen = logits.argmax(-1)
+        report, chosen = greedy(logits)
         accepted = (draft == chosen[:-1]).long().cumprod(0).sum()
-        self.out[0].copy_(accepted)
-        self.out[1].copy_(logits.amax())
-        self.out[2 : 2 + b].copy_(chosen)
-        self.out[2 + b : 2 + 2 * b].copy_(logprob(logits, chosen))
         pending = chosen.gather(0, accepted[None])
         which = (self._points <= accepted).sum() - 1
         point = self._points.gather(0, which[None])
@@ -181,7 +192,7 @@ class VerifiedStep:
         ok = index < b
         draft.copy_(torch.where(ok, drafted[index.clamp_max(b - 1)], -1))
         runner.draft[self.masks :].fill_(-1)
-        self.out[2 + 2 * b :].copy_(draft)
+        self.out.copy_(torch.cat((report.flatten(), accepted[None].float(), draft.float())))
         runner.pending.copy_(pending)
         runner.device_length.add_((accepted + 1).int())
 
@@ -195,24 +206,17 @@ class VerifiedStep:
     ) -> torch.Tensor:
         """The sequential head over one block: choices [B]."""
         runner, parts, space = self._runner, self._parts, self._runner.space
-        B, C = block_BD.shape[0], parts.candidates
         first = (accepted - point + 1).int()
         where = (point + self._block).clamp_max(line.shape[0] - 1)
         known = torch.where(self._block < first, line[where], pending).clamp_min(0)
-        scores, index = linear(block_BD, parts.rows, space).topk(C, -1)
-        ids = parts.vocab[index]
-        token = runner.base.embedding
-        inputs = linear(_norm(block_BD), parts.state, space)
-        of_known = linear(_norm(F.embedding(known, token)), parts.token, space)
-        of_candidates = linear(_norm(F.embedding(ids.flatten(), token)), parts.token, space)
-        views = linear(runner.base.head_weight()[ids.flatten()], parts.out, space)
-        W = inputs.shape[1]
+        scores, index = _best(linear(block_BD, parts.rows, space), parts.candidates)
+        known_BD = F.embedding(known, runner.base.embedding)
         return draft_in_sequence(
-            inputs,
-            of_known,
-            of_candidates.view(B, C, W),
-            views.view(B, C, W),
-            ids,
+            linear(_norm(block_BD), parts.state, space),
+            linear(_norm(known_BD), parts.token, space),
+            F.embedding(index, parts.of_candidate),
+            F.embedding(index, parts.view),
+            parts.vocab[index],
             scores,
             first,
             parts.carry,
@@ -223,9 +227,10 @@ class VerifiedStep:
 
     def collect(self) -> Verified:
         """What the step that was launched made. Raises NumericsError for NaN logits."""
-        accepted, top, *rest = self.out.tolist()
-        if not math.isfinite(top):
+        out, b = self.out.tolist(), self.masks + 1
+        chosen, logs, norms, (accepted, *draft) = out[:b], out[b : 2 * b], out[2 * b : 3 * b], out[3 * b :]
+        if not all(map(math.isfinite, norms)):
             raise NumericsError(NOT_FINITE)
-        count, b = int(accepted) + 1, self.masks + 1
-        draft = [int(token) for token in rest[2 * b :] if token >= 0]
-        return Verified([int(token) for token in rest[:count]], rest[b : b + count], draft)
+        count = int(accepted) + 1
+        ids = [int(token) for token in chosen[:count]]
+        return Verified(ids, logs[:count], [int(token) for token in draft if token >= 0])

@@ -31,7 +31,7 @@ TILE = 64
 STEP = 64
 LINE = tl.constexpr(64)
 """Elements of two bytes in a cache line."""
-PREFETCH = True
+PREFETCH = False
 INNER_FROM, INNER_K = 48, 2048
 """From this many tokens on there are programs enough without splitting K, unless K is longer than that."""
 
@@ -279,7 +279,7 @@ def linear(
     _linear[programs, tiles, 1 if inner else split](
         x_TK, *matrices, bias, gain, eps, old, y, space.partial, space.arrived, *starts, T, N, K,
         BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, NORM=norm is not None,
-        PREFETCH=PREFETCH, **flags,
+        PREFETCH=PREFETCH and N <= 32768, **flags,
         num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip
     if split > 1 and not last and not inner:

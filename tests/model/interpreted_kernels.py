@@ -16,6 +16,7 @@ from model.cuda_lanes import CudaLanes
 from model.drafter import Drafter
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
+from model.kernels.choice import greedy
 from model.kernels.linear import Workspace, linear, linear_reference
 from model.kernels.pointwise import rms_norm
 from model.kvcache import KVCache
@@ -53,6 +54,23 @@ def check_linear_after_norm() -> None:
         rms_norm(x, gain, 1e-6, normed)
         apart = linear(normed, weight, space, gated=gated)
         assert torch.equal(linear(x, weight, space, norm=(gain, 1e-6), gated=gated), apart)
+
+
+def check_choice() -> None:
+    """Best ids, the lowest of equals, and log-normalisers; alone or among others, the same bits."""
+    for rows, vocab in ((1, 20_000), (5, 4096), (3, 100)):
+        logits = (torch.randn(rows, vocab) * 3).bfloat16()
+        logits[0, 7] = logits[0, vocab - 3] = logits.max() + 1
+        report, ids = greedy(logits)
+        assert torch.equal(ids, logits.float().argmax(-1))
+        assert torch.equal(report[0].long(), ids)
+        norm = logits.float().logsumexp(-1)
+        torch.testing.assert_close(report[1], logits.float().amax(-1) - norm, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(report[2], norm, rtol=1e-5, atol=1e-5)
+        for row in range(rows):
+            assert torch.equal(greedy(logits[row : row + 1])[0][:, 0], report[:, row])
+    logits[0, 50] = float("nan")
+    assert greedy(logits)[0][2, 0].isnan()
 
 
 def make_runners(folder: Path) -> tuple[Runner, CudaRunner]:
@@ -249,6 +267,8 @@ def check_rows(folder: Path) -> None:
 
 torch.manual_seed(0)
 check_linear()
+check_linear_after_norm()
+check_choice()
 check_rows(Path(sys.argv[1]))
 check_mixed(Path(sys.argv[1]))
 check_steps(Path(sys.argv[1]))
