@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ import torch
 import yaml
 
 from model.train.config import TrainConfig
+from model.train.onpolicy.learner import OnPolicy
+from model.train.processes import Processes
 from model.train.reading import ConfigError
 from model.train.trainer import Trainer
+from tests.model.train.toy import COMMENT, judged
 
 Make = Callable[..., TrainConfig]
 
@@ -92,6 +96,30 @@ def test_two_processes_are_one(make_config: Make, tmp_path: Path, way: str) -> N
         assert back.step == 8
         back.fit()
         same(tmp_path / "one", tmp_path / "two")
+
+
+def test_rollouts_are_made_once_and_shared(tmp_path: Path) -> None:
+    """The second process's row holds rollouts, the first's none; the curve is that of one process."""
+    config = judged(tmp_path, 5, "surrogate", task=COMMENT, temperature=2.0, rate=1e-3, every=100)
+    Trainer(config, tmp_path / "one").fit()
+    ends = finish(launch(config, tmp_path / "two", 2))
+    assert [code for code, _, _ in ends] == [0, 0], ends
+    rounds = [tmp_path / run / "rollouts" / "step-0000001.jsonl" for run in ("one", "two")]
+    assert rounds[0].read_text() == rounds[1].read_text()
+    logs = [(tmp_path / run / "log.jsonl").read_text().splitlines() for run in ("one", "two")]
+    for mine, theirs in zip(*([json.loads(line) for line in log] for log in logs), strict=True):
+        for name in ("loss", "on_policy", "rollout_solved", "grad_norm"):
+            assert theirs.get(name) == pytest.approx(mine.get(name), rel=2e-3, abs=2e-4), name
+    assert any(json.loads(line).get("on_policy") for line in logs[0])
+
+
+def test_rollouts_of_shards_are_refused(tmp_path: Path) -> None:
+    config = judged(tmp_path, 5, "surrogate")
+    sharded = replace(config, training=replace(config.training, distributed="fsdp2"))
+    processes = Processes(0, 1, torch.device("cpu"))
+    processes.world = 2
+    with pytest.raises(ConfigError, match="rollouts need the whole base in one process"):
+        OnPolicy(sharded, tmp_path, processes)
 
 
 def test_a_process_that_dies_is_named(make_config: Make, tmp_path: Path) -> None:

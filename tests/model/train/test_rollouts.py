@@ -11,17 +11,10 @@ import pytest
 from model.train.config import TrainConfig
 from model.train.onpolicy.trajectory import Rollout
 from model.train.trainer import Trainer
-from tests.model.train.toy import judged
+from tests.model.train.toy import COMMENT, judged
 from verify.checker import open_checker
 from verify.request import Case, FunctionCheck
 
-# Fresh heads write noise into a comment: it passes unless a line ends in it.
-COMMENT: dict[str, Any] = {
-    "id": "t/comment",
-    "entry": "f",
-    "stub": "def f():\n    return 1  # ",
-    "cases": [{"args": [], "expected": 1}],
-}
 LOST: dict[str, Any] = {**COMMENT, "id": "t/lost", "stub": "def f():\n    return 2\ndef g():  # \n    # "}
 BEND: dict[str, Any] = {
     "id": "t/bend",

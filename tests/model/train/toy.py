@@ -20,6 +20,13 @@ TASK: dict[str, Any] = {
     "stub": "def f():\n    return ",
     "cases": [{"args": [], "expected": 1}],
 }
+# Fresh heads write noise into a comment: it passes unless a line ends in it.
+COMMENT: dict[str, Any] = {
+    "id": "t/comment",
+    "entry": "f",
+    "stub": "def f():\n    return 1  # ",
+    "cases": [{"args": [], "expected": 1}],
+}
 
 
 def toy(folder: Path, steps: int, **sections: Any) -> TrainConfig:
@@ -61,12 +68,13 @@ def judged(
     *,
     task: dict[str, Any] = TASK,
     verifier: str = "python",
+    weight: float = 0.5,
+    start: str = "",
+    rate: float = 3e-3,
     **on_policy: Any,
 ) -> TrainConfig:
     """The toy's run with rollouts from its second step on."""
     (folder / "tasks.jsonl").write_text(json.dumps(task) + "\n")
-    weight = on_policy.pop("weight", 0.5)
-    start = on_policy.pop("start", "")
     return toy(
         folder,
         steps,
@@ -87,6 +95,6 @@ def judged(
             "temperature": 1.0,
             **on_policy,
         },
-        training={"learning_rate": 3e-3},
+        training={"learning_rate": rate},
         objectives={"kl": 0.0, "on_policy": weight},
     )
