@@ -1,20 +1,20 @@
 """The Textual app: `agent` without arguments, or `python -m tui`.
 
-A thread iterates the agent's event stream and puts the events into an inbox; a timer takes them out `FPS`
-times a second and shows them. However fast tokens come, the screen is drawn that often, and nothing that
-blocks runs on the event loop. The first paint needs no model: it is loaded afterwards, in a thread.
+A thread iterates the agent's event stream and puts the events into an inbox (`tui.jobs`); a timer takes them
+out `FPS` times a second and shows them. However fast tokens come, the screen is drawn that often, and nothing
+that blocks runs on the event loop. The first paint needs no model: it is loaded afterwards, in a process of
+its own (`tui.worker`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import contextlib
 import signal
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,13 +22,15 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from agent.events import Decoded, Event
+from agent.events import Decoded
 from model.request import Decode, ModelInfo
+from tui.commands import Commands
 from tui.history import PromptHistory
+from tui.jobs import Ended, Jobs, Loaded
 from tui.progress import Progress
 from tui.screens.main import MainScreen
-from tui.session import DECODES, Failure, Settings, TaskRunner, describe
-from tui.slash import SlashError, is_command, parse
+from tui.session import Failure, Settings, TaskRunner
+from tui.slash import is_command
 from tui.text import duration
 from tui.theme import DARK, LIGHT
 from tui.widgets.info import Info, State, git_branch
@@ -38,19 +40,6 @@ from tui.widgets.prompt import PromptArea
 FPS = 12
 BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
 QUIT_TWICE_S = 2.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Loaded:
-    name: str
-    outcome: ModelInfo | Failure
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Ended:
-    """The run's thread is about to end; `failure` when the stream could not start or broke off."""
-
-    failure: Failure | None
 
 
 class TriheadApp(App[int], inherit_bindings=False):
@@ -79,19 +68,19 @@ class TriheadApp(App[int], inherit_bindings=False):
     ) -> None:
         super().__init__()
         self.runner = runner
+        self.jobs = Jobs(runner)
+        self.commands = Commands(self)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self._clock = clock
         self._history = history or PromptHistory()
         self._live = self.animation_level != "none" if live is None else live
-        self._inbox: deque[Event | _Loaded | _Ended] = deque()
         self._queue: deque[str] = deque()
-        self._cancel: threading.Event | None = None
         self._progress: Progress | None = None
-        self._model: ModelInfo | None = None
+        self.model: ModelInfo | None = None
         self._wanted = runner.settings.model
-        self._state: State = "loading"
+        self.state: State = "loading"
         self._quitting = False
         self._state_since = clock()
         self._ctrl_c_at = float("-inf")
@@ -105,101 +94,54 @@ class TriheadApp(App[int], inherit_bindings=False):
         if not self.is_headless:
             for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(name, self.call_next, self.action_quit)
-        self._show_state("loading")
+        self.show_state("loading")
         self._pump = self.set_interval(1 / FPS, self._drain)
-        self.call_after_refresh(self._load, self.runner.settings.model)
+        self.call_after_refresh(self.load_model, self.runner.settings.model)
         if self._history.problem:
-            self._say("Prompt history", self._history.problem, "unsure")
+            self.say("Prompt history", self._history.problem, "unsure")
 
     # What the person does
 
     def on_prompt_area_submitted(self, message: PromptArea.Submitted) -> None:
         if is_command(message.text):
-            self._command(message.text)
+            self.commands.run(message.text)
         else:
             self.submit(message.text)
 
     def submit(self, task: str) -> None:
         """Run a task (`/run FILE` for a task file), or queue it while something else goes on."""
-        if self._state == "error":
-            self._say(
+        if self.state == "error":
+            self.say(
                 "No model is loaded",
                 "Load one with /model NAME, for example /model qwen2.5-coder-0.5b.",
                 "bad",
             )
-        elif self._state == "ready":
+        elif self.state == "ready":
             self._start(task)
         else:
             self._queue.append(task)
-            self._show_state(self._state)
-
-    def _command(self, text: str) -> None:
-        try:
-            command, argument = parse(text)
-        except SlashError as error:
-            self._say(str(error), kind="bad")
-            return
-        match command.name:
-            case "run":
-                self.submit(text)
-            case "model":
-                self.choose_model(argument)
-            case "decode":
-                self.choose_decode(argument)
-            case "clear":
-                self._clear()
-            case "help":
-                self.action_show_help_screen()
-            case "quit":
-                self.call_next(self.action_quit)
-
-    def choose_model(self, name: str) -> None:
-        """Load another model; without a name, say which one is in use."""
-        if not name:
-            info = self._model
-            self._say(f"Model {info.name}, {info.device} {info.precision}" if info else "No model is loaded")
-        elif self._state in ("running", "stopping", "loading"):
-            self._say(
-                "The model cannot be changed now", "Esc interrupts the run; then /model again.", "unsure"
-            )
-        else:
-            self._load(name)
-
-    def choose_decode(self, mode: str) -> None:
-        """Set how the next task is decoded; without a mode, say which one is in use."""
-        settings = self.runner.settings
-        if not mode:
-            self._say(f"Decode mode {settings.decode}; there are {', '.join(DECODES)}")
-            return
-        chosen: Decode | None = next((known for known in DECODES if known == mode.lower()), None)
-        if chosen is None:
-            self._say(f"There is no decode mode {mode}", f"Modes: {', '.join(DECODES)}.", "bad")
-            return
-        self.runner.settings = dataclasses.replace(settings, decode=chosen)
-        self._say(f"Decode mode {chosen}" + (", from the next task on" if self._state == "running" else ""))
-        self._show_state(self._state)
+            self.show_state(self.state)
 
     def action_interrupt(self) -> None:
-        if self._cancel is not None and not self._cancel.is_set():
-            self._cancel.set()
-            self._show_state("stopping")
+        if self.jobs.stop():
+            self.show_state("stopping")
         else:
             self.main.prompt.area.focus()
 
     async def action_quit(self) -> None:
         """Leave. A run is stopped first, so that files and record are whole; a second time does not wait."""
-        if self._cancel is None or self._quitting:
-            self.exit(130 if self._cancel is not None else 0)
+        if not self.jobs.running or self._quitting:
+            self.exit(130 if self.jobs.running else 0)
             return
         self._quitting = True
         self._queue.clear()
-        self._cancel.set()
-        self._show_state("stopping")
+        self.jobs.stop()
+        self.show_state("stopping")
 
     def action_help_quit(self) -> None:
         """Ctrl+C with nothing selected: interrupt, or quit the second time; a slip loses nothing."""
-        if self._cancel is not None and not self._cancel.is_set():
-            self.action_interrupt()
+        if self.jobs.stop():
+            self.show_state("stopping")
         elif self._clock() - self._ctrl_c_at < QUIT_TWICE_S:
             self.call_next(self.action_quit)
         else:
@@ -223,74 +165,37 @@ class TriheadApp(App[int], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)
-        yield SystemCommand("Help", "Keys, commands and colours", self.action_show_help_screen)
-        yield SystemCommand("Interrupt", "Stop the run within one decoding step", self.action_interrupt)
-        yield SystemCommand("Clear", "Empty the transcript", self._clear)
-        yield SystemCommand("Details", "Fold or unfold all details", self.action_toggle_details)
-        for mode in DECODES:
-            yield SystemCommand(
-                f"Decode: {mode}", "Decode mode of the next task", lambda m=mode: self.choose_decode(m)
-            )
-        from model.names import NAMED
+        yield from self.commands.palette()
 
-        for name, named in NAMED.items():
-            yield SystemCommand(f"Model: {name}", named.about, lambda n=name: self.choose_model(n))
-
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Empty the transcript; what runs goes on below."""
         self.main.transcript.clear()
-        if self._state != "running":
+        if self.state != "running":
             self.main.welcome()
 
-    # What happens in threads
-
-    def _load(self, name: str) -> None:
+    def load_model(self, name: str) -> None:
         self._wanted = name
-        self._show_state("loading")
-        # A daemon: an import of torch cannot be interrupted, and leaving must not wait for it.
-        threading.Thread(target=self._load_model, args=(name,), name="load", daemon=True).start()
-
-    def _load_model(self, name: str) -> None:
-        outcome: ModelInfo | Failure
-        try:
-            outcome = self.runner.load(name)
-        except Exception as error:  # a thread has no caller: whatever it is, the person must see it
-            outcome = describe(error)
-        self._inbox.append(_Loaded(name, outcome))
+        self.show_state("loading")
+        self.jobs.load(name)
 
     def _start(self, task: str) -> None:
         self.main.transcript.add(TaskBlock(task))
         self.main.transcript.anchor()
-        self._cancel = threading.Event()
         self._progress = Progress(self._clock)
-        self._show_state("running")
-        threading.Thread(target=self._run_task, args=(task, self._cancel), name="run").start()
-
-    def _run_task(self, task: str, cancel: threading.Event) -> None:
-        failure = None
-        try:
-            for event in self._events(task, cancel):
-                self._inbox.append(event)
-        except Exception as error:  # as in _load_model
-            failure = describe(error)
-        self._inbox.append(_Ended(failure))
-
-    def _events(self, task: str, cancel: threading.Event) -> Iterator[Event]:
-        if is_command(task):
-            return self.runner.run_file(Path(parse(task)[1]).expanduser(), cancel)
-        return self.runner.run(task, cancel)
+        self.jobs.run(task)
+        self.show_state("running")
 
     # What comes back
 
     def _drain(self) -> None:
         """Show everything that arrived since the last frame; decoding steps cost one drawing together."""
         decoded = False
-        while self._inbox:
-            item = self._inbox.popleft()
+        while self.jobs.inbox:
+            item = self.jobs.inbox.popleft()
             match item:
-                case _Loaded():
+                case Loaded():
                     self._loaded(item)
-                case _Ended():
+                case Ended():
                     self._ended(item)
                 case _:
                     decoded = decoded or isinstance(item, Decoded)
@@ -299,26 +204,26 @@ class TriheadApp(App[int], inherit_bindings=False):
                     self.main.transcript.apply(item)
         if decoded:
             self.main.transcript.show_canvas()
-        if self._state in ("running", "stopping", "loading"):
-            self._show_state(self._state)
+        if self.state in ("running", "stopping", "loading"):
+            self.show_state(self.state)
             self.main.panel.show(self._progress)
 
-    def _loaded(self, loaded: _Loaded) -> None:
+    def _loaded(self, loaded: Loaded) -> None:
         if isinstance(loaded.outcome, Failure):
             hint = f"\nThen type /model {loaded.name}" if "pull" in loaded.outcome.message else ""
-            self._say(f"Model {loaded.name} is not loaded", loaded.outcome.message + hint, "bad")
+            self.say(f"Model {loaded.name} is not loaded", loaded.outcome.message + hint, "bad")
             if self._queue:
-                self._say("What was typed has not been run", "Up brings it back.", "unsure")
+                self.say("What was typed has not been run", "Up brings it back.", "unsure")
                 self._queue.clear()
-            self._show_state("ready" if self._model is not None else "error")
+            self.show_state("ready" if self.model is not None else "error")
             return
-        self._model = loaded.outcome
+        self.model = loaded.outcome
         self._idle()
 
-    def _ended(self, ended: _Ended) -> None:
-        self._cancel = None
+    def _ended(self, ended: Ended) -> None:
+        self.jobs.over()
         if ended.failure is not None:
-            self._say("Not run" if self._progress and not self._progress.session_id else "The run broke off",
+            self.say("Not run" if self._progress and not self._progress.session_id else "The run broke off",
                       ended.failure.message, "bad")  # fmt: skip
         self.main.panel.show(self._progress)
         if self._quitting:
@@ -327,17 +232,17 @@ class TriheadApp(App[int], inherit_bindings=False):
             self._idle()
 
     def _idle(self) -> None:
-        self._show_state("ready")
+        self.show_state("ready")
         if self._queue:
             self._start(self._queue.popleft())
 
-    def _say(self, title: str, text: str = "", kind: str = "info") -> None:
+    def say(self, title: str, text: str = "", kind: str = "info") -> None:
         self.main.transcript.add(MessageBlock(title, text, kind=kind))
 
-    def _show_state(self, state: State) -> None:
-        if state != self._state:
-            self._state, self._state_since = state, self._clock()
-        settings, model, progress = self.runner.settings, self._model, self._progress
+    def show_state(self, state: State) -> None:
+        if state != self.state:
+            self.state, self._state_since = state, self._clock()
+        settings, model, progress = self.runner.settings, self.model, self._progress
         self.main.info.info = Info(
             state=state,
             model=self._wanted if state == "loading" or model is None else model.name,
@@ -349,29 +254,9 @@ class TriheadApp(App[int], inherit_bindings=False):
             workdir=settings.workdir,
             branch=self._branch,
         )
-        self._show_frame()
-
-    def _show_frame(self) -> None:
-        """The edge of the prompt: what goes on, for how long, and the key that matters now."""
-        box, state = self.main.prompt, self._state
-        since = duration(self._clock() - self._state_since)
-        doing = self._progress.stage if self._progress and self._progress.stage else "starting"
-        box.border_title = {
-            "loading": f"Loading model · {since}",
-            "ready": "Task",
-            "running": f"{doing.capitalize()} · {since}",
-            "stopping": f"Stopping · {since}",
-            "error": "No model",
-        }[state]
-        box.border_subtitle = {
-            "loading": "type ahead: it runs when the model is there",
-            "ready": "Enter sends · Ctrl+J new line",
-            "running": "Esc interrupts · Enter queues",
-            "stopping": "ends with this decoding step",
-            "error": "/model NAME loads a model",
-        }[state]
-        box.set_class(state == "running", "-running")
-        box.set_class(state in ("loading", "stopping", "error"), "-warning")
+        self.main.prompt.show_state(
+            state, (progress.stage or "") if progress else "", duration(self._clock() - self._state_since)
+        )
 
 
 def run(
@@ -391,8 +276,8 @@ def run(
     The limits are those of `agent.options.Options`; None leaves them to the task.
     """
     from agent.session import data_folder
-    from tui.session import Runner
     from tui.terminal import own_terminal
+    from tui.worker import Worker
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("the app needs a terminal; use 'agent run TASK.md' in scripts and pipes", file=sys.stderr)
@@ -401,21 +286,12 @@ def run(
     if not folder.is_dir():
         print(f"{workdir}: not a folder; --workdir takes the folder to work on", file=sys.stderr)
         return 2
-    settings = Settings(
-        model=model,
-        decode=decode,
-        workdir=folder,
-        seed=seed,
-        max_steps=max_steps,
-        max_repairs=max_repairs,
-        max_tokens=max_tokens,
-        timeout=timeout,
-        keep=keep,
-    )
+    limits = (seed, max_steps, max_repairs, max_tokens, timeout, keep)
+    worker = Worker(Settings(model, decode, folder, *limits))
     home = data_folder()
-    app = TriheadApp(Runner(settings), history=PromptHistory(home / "history.jsonl"))
+    app = TriheadApp(worker, history=PromptHistory(home / "history.jsonl"))
     try:
-        with own_terminal(home / "logs" / "tui.log"):
+        with own_terminal(home / "logs" / "tui.log"), contextlib.closing(worker):
             code = app.run()
     except OSError as error:
         print(f"{home}: cannot write the log ({error.strerror}); set TRIHEAD_HOME", file=sys.stderr)

@@ -1,7 +1,8 @@
 """What the app runs: a loaded model, a checker, the agent's loop for one task after another. No screen.
 
-All methods that load or run block; the app calls them in worker threads. Heavy imports (torch by way of
-`model.load`, the sandbox by way of `verify.checker`) happen inside them, never when this module is imported.
+All methods that load or run block and hold Python's lock for long: the app has its `Runner` in a process of
+its own (`tui.worker`) and asks it in threads. Heavy imports (torch by way of `model.load`, the sandbox by way
+of `verify.checker`) happen inside them, never when this module is imported.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
+from agent.errors import AgentError
 from model.errors import RequestError
 from model.request import Decode, ModelInfo
 
@@ -50,7 +52,6 @@ class Failure:
 
 def describe(error: Exception) -> Failure:
     """Our own errors say what to do; anything else is a bug: its traceback goes to descriptor 2 (the log)."""
-    from agent.errors import AgentError
     from model.errors import ModelError
 
     if isinstance(error, AgentError | ModelError):
@@ -59,6 +60,12 @@ def describe(error: Exception) -> Failure:
     return Failure(
         f"{type(error).__name__}: {error}. This is a bug; the traceback is in the log (docs/tui.md)."
     )
+
+
+class WorkerError(AgentError):
+    """What went wrong in the process that loads and runs, in one line."""
+
+    exit_code = 4
 
 
 class TaskRunner(Protocol):

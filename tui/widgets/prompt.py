@@ -14,6 +14,7 @@ from textual.widgets import Static, TextArea
 
 from tui.history import PromptHistory
 from tui.slash import COMMANDS, matching
+from tui.widgets.info import State
 
 PLACEHOLDER = "Describe a task, or /run a task file"
 
@@ -95,6 +96,15 @@ class PromptArea(TextArea):
         transcript.scroll_page_down() if direction > 0 else transcript.scroll_page_up()
 
 
+EDGES: dict[State, tuple[str, str]] = {
+    "loading": ("Loading model", "type ahead: it runs when the model is there"),
+    "ready": ("Task", "Enter sends · Ctrl+J new line"),
+    "running": ("Starting", "Esc interrupts · Enter queues"),
+    "stopping": ("Stopping", "ends with this decoding step"),
+    "error": ("No model", "/model NAME loads a model"),
+}
+
+
 class PromptBox(Vertical):
     """The frame round the prompt. Its top edge says what is going on, its bottom edge what can be pressed."""
 
@@ -122,3 +132,12 @@ class PromptBox(Vertical):
                 for command in found
             ]
             self._hints.update(Content("\n").join(rows))
+
+    def show_state(self, state: State, stage: str, since: str) -> None:
+        """What goes on (of a run its `stage`), for how long, and the key that matters now."""
+        doing, self.border_subtitle = EDGES[state]
+        if state == "running" and stage:
+            doing = stage.capitalize()
+        self.border_title = doing if state in ("ready", "error") else f"{doing} · {since}"
+        self.set_class(state == "running", "-running")
+        self.set_class(state in ("loading", "stopping", "error"), "-warning")
