@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -143,8 +144,11 @@ class ArmRun:
                 pass_fds=(lock,),
             )
             out, _ = self._process.communicate()
-        if self._process.returncode:
-            raise ArmError(_last_word(log, begin) or f"model {name} ended with {self._process.returncode}")
+        code = self._process.returncode
+        if code < 0:
+            raise ArmError(f"model {name} was ended by {signal.Signals(-code).name}; call again to go on")
+        if code:
+            raise ArmError(_last_word(log, begin) or f"model {name} ended with exit code {code}")
         return out or b""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,18 @@ def test_an_arm_is_trained_measured_and_not_run_again(make_plan: MakePlan, tmp_p
     assert "train" not in said
     assert again["arms"][0] == full
     assert again["arms"][1]["status"] == "not run"
+
+
+def test_a_killed_process_is_named_as_such(make_plan: MakePlan, tmp_path: Path) -> None:
+    arm = Plan.read(make_plan({"a": {}}), device="cpu").arms[0]
+    run, errors = ArmRun(arm, tmp_path / "a", Evaluation()), {}
+    worker = threading.Thread(target=lambda: errors.update(run_all([run], [""], 1)))
+    worker.start()
+    while run._process is None:
+        worker.join(0.01)
+    run._process.send_signal(signal.SIGKILL)
+    worker.join()
+    assert errors == {"a": "model train was ended by SIGKILL; call again to go on"}
 
 
 def test_ratios_are_to_the_first_arm() -> None:
