@@ -163,7 +163,8 @@ class Trainer:
         if self.processes.main:
             self.run.mkdir(parents=True, exist_ok=True)
             (self.run / "config.json").write_text(json.dumps(self.config.as_dict(), indent=1) + "\n")
-        with self.processes.guarded(), ThreadPoolExecutor(1) as builder:
+        judging = contextlib.closing(self.on_policy) if self.on_policy else contextlib.nullcontext()
+        with self.processes.guarded(), judging, ThreadPoolExecutor(1) as builder:
             self.warm_s += warm_up(self)
             meter = Meter(self)
             ahead: Future[Any] = builder.submit(self._build, self.step, self.stage2)

@@ -77,6 +77,10 @@ class OnPolicy:
         horizon = self.config.seed_diffusion.order_horizon
         return rows.mix(batch, pool, settings.rows, mask_id, horizon, settings.method, rng)
 
+    def close(self) -> None:
+        """Stop the verifier."""
+        self.verifier.close()
+
     def _rounds(self) -> list[int]:
         return sorted(
             int(path.stem.removeprefix("step-"))
