@@ -1,7 +1,7 @@
 """The `model` command. Each sub-command is a module of its own, imported only when it runs.
 
-Exit codes: 0 done, 2 usage, 4 model or format failure, 5 sandbox or infrastructure,
-130 interrupted.
+Exit codes: 0 done, 1 a check failed, 2 usage, 4 model or format failure,
+5 sandbox or infrastructure, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pull": ("model.commands.pull:pull", "Fetch or adopt weights, sha256 checked."),
     "quantize": ("model.commands.quantize:quantize", "Write an FP8 checkpoint, or report what FP8 costs."),
     "restore": ("model.commands.restore:restore", "How many damaged tokens the edit stage mends."),
+    "selfcheck": (
+        "model.commands.selfcheck:selfcheck",
+        "Do the decoders keep their promises on this device?",
+    ),
     "train": ("model.commands.train:train", "Train heads as a configuration says."),
 }
 
