@@ -36,10 +36,10 @@ def decode(runner: Runner, cache: KVCache, session: Session) -> Iterator[Step]:
             yield session.step(forwards=0)
             return
         position = cache.length[0]
-        greedy = runner.greedy_step(cache, last) if session.request.temperature <= 0 else None
-        if greedy is not None:
-            ids, logs = [greedy[0]], [greedy[1]]
-            sure = [math.exp(greedy[1])]
+        whole = runner.whole_step(cache, last, session.request)
+        if whole is not None:
+            ids, logs = [whole[0]], [whole[1]]
+            sure = [math.exp(whole[1])]
         else:
             h = runner.run(cache, [runner.clean([last], position)])
             ids, logs, sure = choose(runner.logits(h), position + 1, session.request)

@@ -23,12 +23,14 @@ import torch
 from model import store
 from model.packed import Packed, supported
 from model.plan import UNMEASURED, Curve
+from model.sampling import Kind
 from model.shapes import PLAIN, SHAPES, Times
 from model.shapes import UNMEASURED as UNMEASURED_STEPS
 
 if TYPE_CHECKING:
     from model.engine import Precision
     from model.kvcache import KVCache
+    from model.request import GenerateRequest
     from model.runner import Runner
     from model.steps import WholeSteps
 
@@ -144,8 +146,9 @@ def curve(runner: Runner, name: str, widths: tuple[int, ...], one: Pass, *, fres
     return Curve(widths, tuple(measure() if fresh else cached(key, measure)))
 
 
-def step_times(steps: WholeSteps, *, fresh: bool = False) -> Times:
-    """ms of a whole step of each shape, PLAIN among them; stored like `curve`, and as careless of the cache.
+def step_times(steps: WholeSteps, request: GenerateRequest, *, fresh: bool = False) -> Times:
+    """ms of a whole step of each shape, PLAIN among them, for requests of this kind (greedy, sampled, with
+    top-p); stored like `curve`, and as careless of the cache.
 
     Captures what it measures, so the first call on a machine takes seconds.
     """
@@ -157,10 +160,11 @@ def step_times(steps: WholeSteps, *, fresh: bool = False) -> Times:
     def measure() -> list[float]:
         cache = runner.cache(CONTEXT)
         runner.prefill(cache, [0] * CONTEXT)
-        return [median_ms(partial(steps.trial, shape, CONTEXT), 15) for shape in shapes]
+        return [median_ms(partial(steps.trial, request, shape, CONTEXT), 15) for shape in shapes]
 
     heads = "" if runner.heads is None else runner.heads.sha256[:12]
-    key = f"steps {shapes} heads {heads} of {base.config} {base.dtype} on {fingerprint(base.device)}"
+    name = f"steps {Kind.of(request)} {shapes} heads {heads}"
+    key = f"{name} of {base.config} {base.dtype} on {fingerprint(base.device)}"
     ms = measure() if fresh else cached(key, measure)
     return dict(zip(shapes, ms, strict=True))
 

@@ -16,6 +16,7 @@ import torch
 from model.base import MLP, Base
 from model.cuda_matrix import Matrix
 from model.cuda_pass import GraphPass, Layout, Memory, OnePass
+from model.draw import Draw
 from model.heads import HeadSet
 from model.kernels.attention import SPAN, AttentionSpace
 from model.kernels.linear import Workspace, linear
@@ -26,10 +27,12 @@ from model.quantised import Fp8Experts
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
+from model.sampling import Kind
 from model.shapes import LONGEST
 
 if TYPE_CHECKING:
     from model.fused import ArStep
+    from model.request import GenerateRequest
     from model.steps import WholeSteps
 
 _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
@@ -65,6 +68,7 @@ class CudaRunner(Runner):
         self.pending = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.draft = torch.full((LONGEST,), -1, dtype=torch.int64, device=self.device)
         self.device_length = torch.zeros(1, dtype=torch.int32, device=self.device)
+        self.draw = Draw(self.device)
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self.space = Workspace(self.device)
         slots = self.kv.keys.shape[3]
@@ -83,7 +87,7 @@ class CudaRunner(Runner):
             for layer in base.layers
         ]
         self._graphs: dict[tuple[object, ...], GraphPass] = {}
-        self._greedy: dict[tuple[object, ...], ArStep] = {}
+        self._single: dict[tuple[object, ...], ArStep] = {}
         self._whole: WholeSteps | None = None
 
     def cache(self, capacity: int, rows: int = 1) -> KVCache:
@@ -169,24 +173,25 @@ class CudaRunner(Runner):
         return self._graphs[key]
 
     @torch.inference_mode()
-    def greedy_step(self, cache: KVCache, token: int) -> tuple[int, float] | None:
+    def whole_step(self, cache: KVCache, token: int, request: GenerateRequest) -> tuple[int, float] | None:
         if cache is not self.kv:
             return None
         self.pending.fill_(token)
         self.device_length.fill_(cache.length[0])
-        step = self.ar_step(cache.length[0])
+        self.draw.put(request)
+        step = self.ar_step(cache.length[0], Kind.of(request))
         step.launch()
         return step.collect()
 
-    def ar_step(self, length: int) -> ArStep:
+    def ar_step(self, length: int, kind: Kind) -> ArStep:
         """The captured step behind `length` tokens, which the device knows: a capture writes behind them."""
         from model.fused import ArStep
 
         reach = self.reach(length + 1)
-        key = reach, self.head_of.get(Role.CLEAN)
-        if key not in self._greedy:
-            self._greedy[key] = ArStep(self, reach)
-        return self._greedy[key]
+        key = kind, reach, self.head_of.get(Role.CLEAN)
+        if key not in self._single:
+            self._single[key] = ArStep(self, kind, reach)
+        return self._single[key]
 
     def whole_steps(self, capacity: int, limit: int) -> WholeSteps | None:
         from model.steps import WholeSteps

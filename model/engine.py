@@ -34,6 +34,7 @@ from model.prompt import check_context, prompt_ids
 from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
 from model.runner import Runner
+from model.sampling import Kind
 from model.session import Session
 from model.shapes import ShapePlanner, Times
 from model.tokenizer import Tokenizer
@@ -70,7 +71,7 @@ class Engine:
         self._drafter_made: Drafter | None = None
         self._planner: Planner | None = None
         self._curve: Curve | None = None
-        self._times: Times | None = None
+        self._times: dict[Kind, Times] = {}
         self._costs: dict[bool, Curve] = {}
         self._lanes: Lanes | None = None
         self.heads: HeadSet | None = None
@@ -263,7 +264,7 @@ class Engine:
         capacity = len(prompt) + request.max_tokens
         checked = mode == "verified" and not plain
         steps = self._whole_steps(request, capacity) if checked else None
-        shapes = self._shape_planner(steps) if steps is not None else None
+        shapes = self._shape_planner(steps, request) if steps is not None else None
         planner = self.planner if checked and steps is None else None
         pace = self._pace(request) if mode == "lookup" else None
         cache = self._cache(runner, prompt, capacity)
@@ -324,16 +325,17 @@ class Engine:
     def _whole_steps(self, request: GenerateRequest, capacity: int) -> WholeSteps | None:
         """`verified` steps that a device does by itself, where it can and the request leaves it free."""
         own = self._drafter_made is None or type(self._drafter_made) is Drafter
-        if not own or request.temperature > 0 or request.block is not None:
+        if not own or request.block is not None:
             return None
         return self._wide.whole_steps(capacity, self._limit)
 
-    def _shape_planner(self, steps: WholeSteps) -> ShapePlanner:
+    def _shape_planner(self, steps: WholeSteps, request: GenerateRequest) -> ShapePlanner:
         """Like `planner`, of one answer."""
-        if self._times is None:
+        kind = Kind.of(request)
+        if kind not in self._times:
             self._last = None
-            self._times = step_times(steps)
-        return ShapePlanner(self._times)
+            self._times[kind] = step_times(steps, request)
+        return ShapePlanner(self._times[kind])
 
     def _pace(self, request: GenerateRequest) -> lookup.Pace:
         """The same for `lookup`."""

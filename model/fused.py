@@ -1,10 +1,11 @@
 """Whole steps on the device: one CUDA graph replay and one small copy back a step.
 
-`ArStep`: embed, pass, output head, arg max, advance. `VerifiedStep`: build the line and its blocks, pass,
-verify, find the block that hangs at the end of acceptance, draft from it in sequence, advance. Greedy; same
-kernels as CudaRunner, so same tokens. The shape of a VerifiedStep (masks, blocks) is fixed, the points where
-its blocks hang are data; shorter drafts are padded with -1, which nothing equals. Token, draft and length
-live on the runner, so steps of any shape follow each other; model.steps chooses among them.
+`ArStep`: embed, pass, output head, choice, advance. `VerifiedStep`: build the line and its blocks, pass,
+verify, find the block that hangs at the end of acceptance, draft from it in sequence, advance. The kernels
+of CudaRunner and the draws of model.sampling, so same tokens. The shape of a VerifiedStep (masks, blocks) is
+fixed, the points where its blocks hang are data; shorter drafts are padded with -1, which nothing equals.
+Token, draft and length live on the runner, so steps of any shape follow each other; model.steps chooses
+among them.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from model.cuda import CudaRunner
 from model.drafter import _norm
 from model.errors import NumericsError
 from model.graphs import capture
-from model.kernels.choice import greedy
 from model.kernels.linear import linear
 from model.kernels.sequence import draft_in_sequence
 from model.roles import Role
-from model.sampling import NOT_FINITE
+from model.sampling import NOT_FINITE, Kind
 from model.shapes import Shape
 
 
@@ -42,8 +42,8 @@ def capture_step(body: Callable[[], None], runner: CudaRunner) -> Callable[[], N
 
 
 class ArStep:
-    def __init__(self, runner: CudaRunner, reach: int) -> None:
-        self._runner, self._reach = runner, reach
+    def __init__(self, runner: CudaRunner, kind: Kind, reach: int) -> None:
+        self._runner, self._kind, self._reach = runner, kind, reach
         device = runner.device
         self.token = runner.pending
         # What comes back in one copy: the token, its log probability, the normaliser (NaN shows there).
@@ -59,7 +59,7 @@ class ArStep:
         x = F.embedding(self.token, runner.base.embedding)
         states = runner.forward(x, self._fields, route, self._reach)
         logits = linear(states, runner.base.head_weight(), runner.space)
-        report, ids = greedy(logits)
+        report, ids = runner.draw.choose(logits, runner.device_length.long() + 1, self._kind)
         self.token.copy_(ids)
         self._out.copy_(report)
         runner.device_length.add_(1)
@@ -126,8 +126,8 @@ def _best(scores_BV: torch.Tensor, count: int, parts: int = 32) -> tuple[torch.T
 
 
 class VerifiedStep:
-    def __init__(self, runner: CudaRunner, shape: Shape, parts: DraftParts, reach: int) -> None:
-        self._runner, self._parts, self._reach = runner, parts, reach
+    def __init__(self, runner: CudaRunner, shape: Shape, parts: DraftParts, kind: Kind, reach: int) -> None:
+        self._runner, self._parts, self._kind, self._reach = runner, parts, kind, reach
         self.masks, self.points = shape.masks, tuple(range(shape.blocks))
         device = runner.device
         m, b, k = shape.masks, shape.masks + 1, shape.blocks
@@ -139,8 +139,8 @@ class VerifiedStep:
         self._block = torch.arange(b, device=device)
         self._visible = (self._block == 0).repeat(k)
         route = []
-        for kind, start, stop in ((Role.CLEAN, 0, m + 1), (Role.DRAFT, m + 1, m + 1 + k * b)):
-            head = runner.head_of.get(kind)
+        for role, start, stop in ((Role.CLEAN, 0, m + 1), (Role.DRAFT, m + 1, m + 1 + k * b)):
+            head = runner.head_of.get(role)
             if head is not None:
                 route.append((start, stop, head))
         self._route = route
@@ -179,7 +179,8 @@ class VerifiedStep:
         fields = self._offsets + self._moves * runner.device_length
         states = runner.forward(x, fields, self._route, self._reach)
         logits = linear(states[:b], base.head_weight(), runner.space)
-        report, chosen = greedy(logits)
+        positions = runner.device_length.long() + 1 + self._block
+        report, chosen = runner.draw.choose(logits, positions, self._kind)
         accepted = (draft == chosen[:-1]).long().cumprod(0).sum()
         pending = chosen.gather(0, accepted[None])
         which = (self._points <= accepted).sum() - 1
@@ -210,16 +211,26 @@ class VerifiedStep:
         where = (point + self._block).clamp_max(line.shape[0] - 1)
         known = torch.where(self._block < first, line[where], pending).clamp_min(0)
         scores, index = _best(linear(block_BD, parts.rows, space), parts.candidates)
+        ids = parts.vocab[index]
         known_BD = F.embedding(known, runner.base.embedding)
+        noise = temperature = top_p = None
+        if self._kind.warm:
+            # State i of the block predicts the token at this position; `ar` will draw it with this noise.
+            positions = runner.device_length.long() + point + 1 + self._block
+            noise, temperature = runner.draw.noise(positions, ids), runner.draw.temperature
+            top_p = runner.draw.top_p if self._kind.cut else None
         return draft_in_sequence(
             linear(_norm(block_BD), parts.state, space),
             linear(_norm(known_BD), parts.token, space),
             F.embedding(index, parts.of_candidate),
             F.embedding(index, parts.view),
-            parts.vocab[index],
+            ids,
             scores,
             first,
             parts.carry,
+            noise,
+            temperature,
+            top_p,
         )
 
     def launch(self) -> None:

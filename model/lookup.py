@@ -90,9 +90,9 @@ def decode(runner: Runner, cache: KVCache, session: Session, pace: Pace) -> Iter
             return
         start = cache.length[0]
         line = [pending, *draft.tokens[:length]]
-        greedy = runner.greedy_step(cache, pending) if not length and request.temperature <= 0 else None
-        if greedy is not None:
-            ids, logs, sure = [greedy[0]], [greedy[1]], [math.exp(greedy[1])]
+        whole = runner.whole_step(cache, pending, request) if not length else None
+        if whole is not None:
+            ids, logs, sure = [whole[0]], [whole[1]], [math.exp(whole[1])]
         else:
             states = runner.run(cache, [runner.clean(line, start)])
             ids, logs, sure = choose(runner.logits(states), start + 1, request)
@@ -125,9 +125,9 @@ def costs(runner: Runner, sampled: bool) -> Curve:
     request = GenerateRequest(temperature=1.0 if sampled else 0.0)
 
     def one(cache: KVCache, width: int) -> None:
-        if width == 1 and not sampled and runner.greedy_step(cache, 0) is not None:
+        if width == 1 and runner.whole_step(cache, 0, request) is not None:
             return
         states = runner.run(cache, [runner.clean([0] * width, CONTEXT)])
         choose(runner.logits(states), CONTEXT + 1, request)
 
-    return curve(runner, f"lookup {head} {sampled}", WIDTHS, one)
+    return curve(runner, f"lookup {head} {sampled}, one token a whole step", WIDTHS, one)

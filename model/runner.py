@@ -25,6 +25,7 @@ from model.roles import Role, Segment, Tokens
 from model.router import choose
 
 if TYPE_CHECKING:
+    from model.request import GenerateRequest
     from model.steps import WholeSteps
 
 PREFILL = 256
@@ -166,14 +167,14 @@ class Runner:
             base(x, tokens.position, cache.attention(tokens), route)
             cache.keep(len(part))
 
-    def greedy_step(self, cache: KVCache, token: int) -> tuple[int, float] | None:
-        """One whole greedy step where this runner has it as one launch: the token after `token`, which is
+    def whole_step(self, cache: KVCache, token: int, request: GenerateRequest) -> tuple[int, float] | None:
+        """One whole step of `ar` where this runner has it as one launch: the token after `token`, which is
         not in the cache yet, and its log probability; the caller keeps 1. None: use `run`.
         """
         return None
 
     def whole_steps(self, capacity: int, limit: int) -> WholeSteps | None:
-        """Whole greedy steps of `verified` where this runner has them as one launch each, for prompts and
+        """Whole steps of `verified` where this runner has them as one launch each, for prompts and
         answers of up to `capacity` tokens together. None: use `run`. limit: ids from here on are never
         drafted.
         """

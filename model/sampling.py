@@ -10,15 +10,34 @@ and the very tokens as well.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from model.errors import NumericsError
+from model.request import GenerateRequest
 
 NOT_FINITE = "the logits are NaN or infinite: the weights or heads are damaged, pull them again"
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64
 _MIX1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX2 = -7723592293110705685  # 0x94D049BB133111EB
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a request's tokens are chosen. warm: it samples; cut: from the top-p set only."""
+
+    warm: bool = False
+    cut: bool = False
+
+    @classmethod
+    def of(cls, request: GenerateRequest) -> Kind:
+        warm = request.temperature > 0
+        return cls(warm, warm and request.top_p < 1)
+
+
+GREEDY = Kind()
 
 
 def _shift(x: torch.Tensor, bits: int) -> torch.Tensor:
@@ -38,10 +57,18 @@ def gumbel(seed: int | torch.Tensor, positions_N: torch.Tensor, ids: torch.Tenso
     device. seed: one, or one a row (int64 [N]).
     """
     key = seed if isinstance(seed, torch.Tensor) else _scalar(seed, positions_N, torch.int64)
-    key_N1 = _mix(_mix(key * _GOLDEN + 1) + positions_N * _GOLDEN)[:, None]
+    if positions_N.is_cuda:
+        from model.kernels.noise import uniform as kernel
+
+        return -torch.log(-torch.log(kernel(key, positions_N, ids)))
+    return -torch.log(-torch.log(uniform(key, positions_N, ids)))
+
+
+def uniform(seed: torch.Tensor, positions_N: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """The hash of (seed, position, token id) as a number in (0, 1), in plain torch."""
+    key_N1 = _mix(_mix(seed * _GOLDEN + 1) + positions_N * _GOLDEN)[:, None]
     bits = _shift(_mix(key_N1 + (ids + 1) * _GOLDEN), 41)
-    uniform = (bits.to(torch.float32) + 0.5) * 2.0**-23
-    return -torch.log(-torch.log(uniform))
+    return (bits.to(torch.float32) + 0.5) * 2.0**-23
 
 
 def check(logits: torch.Tensor) -> None:
@@ -85,7 +112,7 @@ def pick(
     if temperature <= 0:
         return logits_NV.argmax(-1)
     warm = _scalar(temperature, logits_NV, torch.float32)
-    return _sample(logits_NV, positions_N, warm, top_p, seed)
+    return sample(logits_NV, positions_N, warm, top_p, seed)
 
 
 def pick_rows(
@@ -99,17 +126,20 @@ def pick_rows(
     warm_N1 = temperature_N[:, None]
     safe_N1 = torch.where(warm_N1 > 0, warm_N1, 1.0)
     top_p = 1.0 if top_p_N is None else top_p_N[:, None]
-    sampled = _sample(logits_NV, positions_N, safe_N1, top_p, seed_N)
+    sampled = sample(logits_NV, positions_N, safe_N1, top_p, seed_N)
     return torch.where(temperature_N > 0, sampled, logits_NV.argmax(-1))
 
 
-def _sample(
+def sample(
     logits_NV: torch.Tensor,
     positions_N: torch.Tensor,
     temperature: torch.Tensor,
     top_p: float | torch.Tensor,
     seed: int | torch.Tensor,
 ) -> torch.Tensor:
+    """`pick` at temperatures above 0, with settings that lie on the device: one, or one a row ([N, 1], seeds
+    [N]).
+    """
     scaled = keep_top_p(logits_NV.float() / temperature, top_p)
     ids = torch.arange(logits_NV.shape[-1], device=logits_NV.device)
     return (scaled + gumbel(seed, positions_N, ids)).argmax(-1)

@@ -1,7 +1,7 @@
 """Whole steps of one runner, of any shape, one after the other: captured when first used, kept for later.
 
 steps = WholeSteps(runner, limit)
-steps.begin(token, length, tokens)
+steps.begin(request, token, length, tokens)
 steps.launch(shape, points)
 made = steps.collect()
 """
@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from model.fused import DraftParts, Verified, VerifiedStep
+from model.sampling import GREEDY, Kind
 from model.shapes import PLAIN, SHAPES, Shape
 
 if TYPE_CHECKING:
     from model.cuda import CudaRunner
     from model.kvcache import KVCache
+    from model.request import GenerateRequest
 
 WIDEST_SHAPE = max(shape.width for shape in SHAPES)
 
 
 class WholeSteps:
-    """Greedy steps over the runner's own cache, which nothing else may use until the answer is done. limit:
+    """Steps over the runner's own cache, which nothing else may use until the answer is done. limit:
     ids from here on are never drafted.
     """
 
@@ -32,7 +34,7 @@ class WholeSteps:
         self.runner, self.limit = runner, limit
         self._parts: DraftParts | None = None
         self._captured: dict[tuple[object, ...], VerifiedStep] = {}
-        self._length, self._reach = 0, 0
+        self._length, self._reach, self._kind = 0, 0, GREEDY
         self._running: tuple[Shape, VerifiedStep | None] = (PLAIN, None)
 
     def serves(self, cache: KVCache) -> bool:
@@ -40,9 +42,11 @@ class WholeSteps:
         return cache is self.runner.kv
 
     @torch.inference_mode()
-    def begin(self, token: int, length: int, tokens: int) -> None:
+    def begin(self, request: GenerateRequest, token: int, length: int, tokens: int) -> None:
         """An answer of up to `tokens` after `token`, the cache holding the `length` tokens before it."""
         runner = self.runner
+        self._kind = Kind.of(request)
+        runner.draw.put(request)
         self._length, self._reach = length, runner.reach(length + tokens + WIDEST_SHAPE)
         runner.pending.fill_(token)
         runner.draft.fill_(-1)
@@ -55,7 +59,7 @@ class WholeSteps:
             if self._running[0] != PLAIN:
                 self.runner.draft.fill_(-1)  # it is not verified, and the next step's would be another
             self._running = PLAIN, None
-            self.runner.ar_step(self._length).launch()
+            self.runner.ar_step(self._length, self._kind).launch()
             return
         step = self._step(shape)
         step.hang(points)
@@ -68,7 +72,7 @@ class WholeSteps:
         """
         _, step = self._running
         if step is None:
-            token, log = self.runner.ar_step(self._length).collect()
+            token, log = self.runner.ar_step(self._length, self._kind).collect()
             made = Verified([token], [log], [])
         else:
             made = step.collect()
@@ -76,15 +80,15 @@ class WholeSteps:
         return made
 
     def _step(self, shape: Shape) -> VerifiedStep:
-        key = shape, self._reach, tuple(self.runner.head_of.items())
+        key = shape, self._kind, self._reach, tuple(self.runner.head_of.items())
         if key not in self._captured:
             if self._parts is None:
                 self._parts = DraftParts(self.runner, self.limit)
-            self._captured[key] = VerifiedStep(self.runner, shape, self._parts, self._reach)
+            self._captured[key] = VerifiedStep(self.runner, shape, self._parts, self._kind, self._reach)
         return self._captured[key]
 
-    def trial(self, shape: Shape, length: int) -> None:
+    def trial(self, request: GenerateRequest, shape: Shape, length: int) -> None:
         """One step behind `length` cached tokens, for a clock."""
-        self.begin(0, length, 1)
+        self.begin(request, 0, length, 1)
         self.launch(shape, range(shape.blocks))
         self.collect()

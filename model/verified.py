@@ -75,7 +75,7 @@ def decode_whole(
     """The same loop where a device does a whole step by itself, in one of a few shapes. The planner thinks
     while the device works.
     """
-    steps.begin(session.prompt[-1], cache.length[0], session.left)
+    steps.begin(session.request, session.prompt[-1], cache.length[0], session.left)
     while not session.done:
         if session.cancelled():
             yield session.step(forwards=0)

@@ -43,8 +43,13 @@ def _carry(
 
 
 @triton.jit
-def _choose(scores, views, ids, r, picked, tokens, i, C: tl.constexpr, W: tl.constexpr, PDL: tl.constexpr):
-    """The best candidate of position i after the head has spoken."""
+def _choose(
+    scores, views, ids, r, picked, tokens, noise, temperature, top_p, i,
+    C: tl.constexpr, W: tl.constexpr, WARM: tl.constexpr, CUT: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """The best candidate of position i after the head has spoken; WARM: sampled with the given noise, CUT:
+    from the smallest set that reaches top_p.
+    """
     c, w = tl.arange(0, C), tl.arange(0, W)
     view = tl.load(views + (i * C + c)[:, None] * W + w[None, :]).to(tl.float32)
     plain = tl.load(scores + i * C + c).to(tl.float32)
@@ -52,6 +57,16 @@ def _choose(scores, views, ids, r, picked, tokens, i, C: tl.constexpr, W: tl.con
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
     refined = plain + tl.sum(view * tl.load(r + w).to(tl.float32)[None, :], 1)
+    if WARM:
+        refined = refined / tl.load(temperature)
+        if CUT:
+            share = tl.exp(refined - tl.max(refined, 0))
+            share = share / tl.sum(share, 0)
+            equal = (refined[:, None] == refined[None, :]) & (c[:, None] < c[None, :])
+            ahead = (refined[:, None] > refined[None, :]) | equal
+            before = tl.sum(tl.where(ahead, share[:, None], 0.0), 0)
+            refined = tl.where(before < tl.load(top_p), refined, float("-inf"))
+        refined += tl.load(noise + i * C + c)
     best = tl.argmax(refined, 0)
     tl.store(picked + i, best)
     tl.store(tokens + i, tl.load(ids + i * C + best))
@@ -66,12 +81,17 @@ def draft_in_sequence(
     scores_BC: torch.Tensor,
     offset: torch.Tensor,
     carry_WW: torch.Tensor,
+    noise_BC: torch.Tensor | None = None,
+    temperature: torch.Tensor | None = None,
+    top_p: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The choice [B] at every position of a block of B states; those before `offset` mean nothing.
 
     inputs: share of the states; known: share of the known token at each position (used up to `offset`, on the
     device); candidates: share of each candidate as the token at the next position; views: each
     candidate's output row times the head's output matrix; scores: plain logits. W and C are powers of two.
+    noise: Gumbel noise of each candidate, for a sampled choice at `temperature` (and with `top_p` below 1),
+    one float32 each on the device.
     """
     B, C = ids_BC.shape
     W = inputs_BW.shape[1]
@@ -86,7 +106,8 @@ def draft_in_sequence(
             C=C, W=W, ROWS=rows, PDL=r.is_cuda, num_warps=8, **pdl(r),
         )  # fmt: skip
         _choose[(1,)](
-            scores_BC, views_BCW, ids_BC, r[i + 1], picked, tokens, i,
-            C=C, W=W, PDL=r.is_cuda, num_warps=8, **pdl(r),
+            scores_BC, views_BCW, ids_BC, r[i + 1], picked, tokens, noise_BC, temperature, top_p, i,
+            C=C, W=W, WARM=noise_BC is not None, CUT=top_p is not None,
+            PDL=r.is_cuda, num_warps=8, **pdl(r),
         )  # fmt: skip
     return tokens

@@ -14,8 +14,14 @@ pytest.importorskip("triton")
 
 
 @pytest.mark.timeout(280)
-def test_kernels_and_fused_steps_in_the_interpreter(tmp_path: Path) -> None:
+def test_kernels_in_the_interpreter(tmp_path: Path) -> None:
     run_interpreted("interpreted_kernels.py", tmp_path)
+
+
+@pytest.mark.timeout(280)
+def test_whole_steps_in_the_interpreter(tmp_path: Path) -> None:
+    """Greedy and sampled steps, of one token and of drafts, give the tokens of `ar` by plain torch."""
+    run_interpreted("interpreted_steps.py", tmp_path)
 
 
 @pytest.mark.timeout(180)

@@ -1,0 +1,52 @@
+"""How whole steps choose tokens: greedy, or sampled with settings that lie on the device.
+
+One captured graph serves every temperature, top-p and seed of its `Kind`; the draws are those of
+model.sampling.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from model.kernels.choice import greedy
+from model.request import GenerateRequest
+from model.sampling import Kind, gumbel, sample
+
+
+class Draw:
+    """Settings of the answer in the making; each of the tensors holds one number."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.temperature = torch.ones((), dtype=torch.float32, device=device)
+        self.top_p = torch.ones((), dtype=torch.float32, device=device)
+        self.seed = torch.zeros((), dtype=torch.int64, device=device)
+        self._put: tuple[float, float, int] | None = None
+
+    def put(self, request: GenerateRequest) -> None:
+        """The settings of a request; those of a greedy one are not read."""
+        settings = request.temperature, request.top_p, request.seed
+        if request.temperature <= 0 or settings == self._put:
+            return
+        self._put = settings
+        self.temperature.fill_(request.temperature)
+        self.top_p.fill_(request.top_p)
+        self.seed.fill_(request.seed)
+
+    def choose(
+        self, logits_NV: torch.Tensor, positions_N: torch.Tensor, kind: Kind
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tokens [N] for these absolute positions, those that `pick` gives, behind their report [3, N]
+        (model.kernels.choice).
+        """
+        report, best = greedy(logits_NV)
+        if not kind.warm:
+            return report, best
+        top_p = self.top_p if kind.cut else 1.0
+        ids = sample(logits_NV, positions_N, self.temperature, top_p, self.seed)
+        norm = report[2]
+        log = logits_NV.gather(-1, ids[:, None])[:, 0].float() - norm
+        return torch.stack((ids.float(), log, norm)), ids
+
+    def noise(self, positions_N: torch.Tensor, ids_NC: torch.Tensor) -> torch.Tensor:
+        """The noise [N, C] that `choose` adds for these tokens."""
+        return gumbel(self.seed, positions_N, ids_NC)

@@ -1,0 +1,129 @@
+"""Run by test_kernels.py under TRITON_INTERPRET=1: python interpreted_steps.py FOLDER."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from model.ar import choose
+from model.cuda import CudaRunner
+from model.drafter import Drafter
+from model.kvcache import KVCache
+from model.plan import Plan, coverage
+from model.request import GenerateRequest
+from model.runner import Runner
+from model.session import Session
+from model.shapes import PLAIN, Shape, ShapePlanner
+from model.tokenizer import Tokenizer
+from model.verified import _parts, decode_whole
+from tests.model.interpreted_models import make_runners
+from tests.model.test_heads import MASK_ID
+
+PROMPT = torch.randint(0, 256, (20,), generator=torch.Generator().manual_seed(0)).tolist()
+GREEDY = GenerateRequest(prompt_ids=tuple(PROMPT), max_tokens=9)
+SAMPLED = GenerateRequest(prompt_ids=tuple(PROMPT), max_tokens=9, temperature=0.8, top_p=0.9, seed=7)
+REQUESTS = (GREEDY, SAMPLED)
+
+
+def prefilled(runner: Runner) -> KVCache:
+    cache = runner.cache(100)
+    runner.prefill(cache, PROMPT[:-1])
+    return cache
+
+
+def answer_of(slow: Runner, request: GenerateRequest, count: int) -> tuple[list[int], list[float]]:
+    """Tokens of `ar` and their log probabilities, by plain torch."""
+    cache, last = prefilled(slow), PROMPT[-1]
+    tokens, logs = [], []
+    for _ in range(count):
+        states = slow.run(cache, [slow.clean([last], cache.length[0])])
+        cache.keep(1)
+        (last,), (log,), _ = choose(slow.logits(states), cache.length[0], request)
+        tokens.append(last)
+        logs.append(log)
+    return tokens, logs
+
+
+def check_ar(slow: Runner, fast: CudaRunner) -> None:
+    """Single steps, greedy and sampled with and without top-p."""
+    for request in (*REQUESTS, GenerateRequest(prompt="x", temperature=1.3, seed=3)):
+        cache, last = prefilled(fast), PROMPT[-1]
+        for token, log in zip(*answer_of(slow, request, 4), strict=True):
+            made = fast.whole_step(cache, last, request)
+            assert made is not None
+            assert made[0] == token
+            assert abs(made[1] - log) < 1e-3
+            cache.keep(1)
+            last = token
+
+
+def check_shapes(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
+    """Steps of several shapes, points that move, plain ones between: the tokens and drafts of the pass by
+    pass decoder over the same plans.
+    """
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    drafter = Drafter(slow, MASK_ID)
+    truth, _ = answer_of(slow, request, 30)
+    narrow, wide = Shape(4, 2), Shape(6, 3)
+    plans: list[tuple[Shape, tuple[int, ...], int]] = [(narrow, (0, 2), 0), (narrow, (0, 1), 3)]
+    plans += [(wide, (0, 1, 4), 6), (narrow, (0, 3), 2), (PLAIN, (), 0), (wide, (0, 2, 6), 0)]
+    plans += [(narrow, (0, 2), 1)]
+    prefilled(fast)
+    cache, pending, start = prefilled(slow), PROMPT[-1], len(PROMPT) - 1
+    steps.begin(request, pending, start, 60)
+    draft: list[int] = []
+    ends = []
+    for shape, points, right in plans:
+        # The tiny model's heads are seldom right: what is true is put in the place of what they drafted.
+        true = truth[start - len(PROMPT) + 1 :][:right]
+        draft[: len(true)] = true
+        fast.draft[: len(true)].copy_(torch.tensor(true, dtype=torch.int64))
+        steps.launch(shape, points)
+        made = steps.collect()
+        draft = draft[: shape.masks]
+        plan = Plan(len(draft), shape.masks, tuple(p for p in points if p <= len(draft)))
+        line = [pending, *draft]
+        states = slow.run(cache, _parts(slow, line, start, plan, draft))
+        chosen, _, _ = choose(slow.logits(states[: len(line)]), start + 1, request)
+        accepted = 0
+        while accepted < len(draft) and draft[accepted] == chosen[accepted]:
+            accepted += 1
+        ends.append(accepted)
+        assert made.ids == chosen[: accepted + 1]
+        cache.keep(accepted + 1)
+        draft = []
+        if shape != PLAIN:
+            point = coverage(plan.points, accepted)
+            assert point is not None
+            at = len(line) + plan.points.index(point) * (1 + shape.masks)
+            known = [*line[point : accepted + 1], chosen[accepted]]
+            block = states[at : at + 1 + shape.masks]
+            draft = drafter.propose(block, known, start + accepted + 2, request)[: shape.masks]
+        assert made.draft == draft, (shape, points, accepted)
+        pending, start = chosen[accepted], start + accepted + 1
+    assert sum(ends) >= 12, ends
+
+
+def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
+    """The decoder over whole steps gives the answer of `ar`, whatever its planner likes."""
+    tokenizer = Tokenizer(folder / "tiny")
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    planner = ShapePlanner({PLAIN: 1.0, Shape(3, 2): 1.2})
+    session = Session(request, PROMPT, tokenizer, model="", decode="verified", cancel=None)
+    list(decode_whole(steps, prefilled(fast), session, planner))
+    assert session.ids == answer_of(slow, request, 9)[0][: len(session.ids)]
+    assert session.finish == "length" or session.ids[-1] in tokenizer.eos_ids
+
+
+torch.manual_seed(0)
+place = Path(sys.argv[1])
+runners = make_runners(place)
+check_ar(*runners)
+for each in REQUESTS:
+    check_shapes(*runners, each)
+    check_whole(place, *runners, each)
+print("all equal")
