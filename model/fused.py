@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
@@ -26,6 +25,7 @@ from model.kernels.sequence import draft_in_sequence
 from model.roles import Role
 from model.sampling import NOT_FINITE, Kind
 from model.shapes import Shape
+from model.verified import Verified
 
 
 def capture_step(body: Callable[[], None], runner: CudaRunner) -> Callable[[], None]:
@@ -75,15 +75,6 @@ class ArStep:
         if not math.isfinite(norm):
             raise NumericsError(NOT_FINITE)
         return int(token), log
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """ids: the accepted draft and the AR head's own next token, all final; logs: their log probabilities."""
-
-    ids: list[int]
-    logs: list[float]
-    draft: list[int]
 
 
 class DraftParts:

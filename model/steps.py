@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from model.fused import DraftParts, Verified, VerifiedStep
+from model.fused import DraftParts, VerifiedStep
 from model.sampling import GREEDY, Kind
 from model.shapes import PLAIN, SHAPES, Shape
+from model.verified import Verified
 
 if TYPE_CHECKING:
     from model.cuda import CudaRunner

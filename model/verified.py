@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model.ar import choose
@@ -33,6 +34,16 @@ from model.shapes import ShapePlanner
 
 if TYPE_CHECKING:
     from model.steps import WholeSteps
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """ids: the accepted draft and the AR head's own next token, all final; logs: their log probabilities;
+    draft: what may follow."""
+
+    ids: list[int]
+    logs: list[float]
+    draft: list[int]
 
 
 def decode(

@@ -1,0 +1,97 @@
+"""The engine over whole steps: a stand-in for the device does each step by plain passes of the same shape."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from model.ar import choose
+from model.drafter import Drafter
+from model.plan import Plan, coverage
+from model.request import GenerateRequest, complete
+from model.shapes import PLAIN
+from model.verified import Verified, _parts
+from tests.model.test_decode import make_engine
+
+
+class PlainSteps:
+    """What model.steps.WholeSteps promises, on any device; the draft is the truth where there is one."""
+
+    def __init__(self, runner, limit, truth=()) -> None:
+        self.runner, self.limit, self.truth = runner, limit, truth
+        self.shapes = []
+
+    def serves(self, cache) -> bool:
+        self.cache = cache
+        return True
+
+    def begin(self, request, token, length, tokens) -> None:
+        self.request, self.pending, self.draft, self.first = request, token, [], length + 1
+        self.drafter = Drafter(self.runner, self.limit)
+
+    def launch(self, shape, points) -> None:
+        self.shapes.append(shape)
+        self.shape, self.points = shape, points
+
+    def collect(self) -> Verified:
+        start, shape = self.cache.length[0], self.shape
+        line = [self.pending, *self.draft[: shape.masks]]
+        points = () if shape == PLAIN else tuple(p for p in self.points if p < len(line))
+        plan = Plan(len(line) - 1, shape.masks, points)
+        states = self.runner.run(self.cache, _parts(self.runner, line, start, plan, line[1:]))
+        ids, logs, _ = choose(self.runner.logits(states[: len(line)]), start + 1, self.request)
+        accepted = 0
+        while accepted < len(line) - 1 and line[accepted + 1] == ids[accepted]:
+            accepted += 1
+        self.pending, self.draft = ids[accepted], []
+        point = coverage(plan.points, accepted)
+        if point is not None:
+            at = len(line) + plan.points.index(point) * (1 + shape.masks)
+            known = [*line[point : accepted + 1], self.pending]
+            block = states[at : at + 1 + shape.masks]
+            if len(known) <= len(block):
+                self.draft = self.drafter.propose(block, known, start + accepted + 2, self.request)
+                true = self.truth[start + accepted + 2 - self.first :][: len(self.draft)]
+                self.draft[: len(true)] = true
+            self.draft = self.draft[: shape.masks]
+        return Verified(ids[: accepted + 1], logs[: accepted + 1], self.draft)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    return make_engine(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("oracle", [False, True])
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, oracle):
+    request = GenerateRequest(
+        prompt="def add(a, b):", max_tokens=60, decode="ar", temperature=temperature, top_p=0.9, seed=4
+    )
+    plain = complete(engine, request)
+    engine._mount_heads()
+    made = PlainSteps(engine._wide, engine._limit, list(plain.token_ids) if oracle else [])
+    monkeypatch.setattr(engine._wide, "whole_steps", lambda capacity, limit: made)
+    monkeypatch.setattr("model.engine.width_curve", None)
+    engine.draft_with(None)
+    checked = complete(engine, dataclasses.replace(request, decode="verified"))
+    assert checked.token_ids == plain.token_ids
+    assert checked.logprobs == plain.logprobs
+    assert checked.finish_reason == plain.finish_reason
+    if oracle:
+        assert checked.forwards < 12
+        assert PLAIN not in made.shapes
+    else:
+        assert PLAIN in made.shapes
+
+
+def test_what_the_request_or_the_drafter_ask_for_goes_pass_by_pass(engine, monkeypatch):
+    request = GenerateRequest(prompt="def add(a, b):", max_tokens=8, decode="verified", block=8)
+    monkeypatch.setattr(engine._wide, "whole_steps", None)
+    engine.draft_with(None)
+    assert complete(engine, request).tokens
+    engine._mount_heads()
+    engine.draft_with(type("Own", (Drafter,), {})(engine._wide, engine._limit))
+    assert complete(engine, dataclasses.replace(request, block=None)).tokens
+    engine.draft_with(None)
