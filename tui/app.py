@@ -292,6 +292,7 @@ def run(
     app = TriheadApp(worker, history=PromptHistory(home / "history.jsonl"))
     try:
         with own_terminal(home / "logs" / "tui.log"), contextlib.closing(worker):
+            worker.start()
             code = app.run()
     except OSError as error:
         print(f"{home}: cannot write the log ({error.strerror}); set TRIHEAD_HOME", file=sys.stderr)

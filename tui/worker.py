@@ -60,6 +60,11 @@ class Worker:
         self._model = ""  # what a new process has to load before it can run
         self._loading = False
 
+    def start(self) -> None:
+        """Start the process. Before the app does: multiprocessing's first start needs the real sys.stderr, in
+        whose place Textual puts one without a descriptor."""
+        self._living()
+
     def load(self, model: str) -> ModelInfo:
         """As `Runner.load`. Raises WorkerError with the line that describes what went wrong."""
         self._loading = True
