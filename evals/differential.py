@@ -21,10 +21,11 @@ from verify.verdict import Status
 FIRST_COMPARED = 4
 MAX_COMPARED = 4096
 DIFFERS = "differs from the reference"
-# A solution that takes much longer than the reference pauses after so many CPU seconds. If base and plus
-# tests have failed by then it is not called again; else it goes on.
+# A solution pauses before the call that begins after so many CPU seconds. If base and plus tests have failed
+# by then it is not called again; else it goes on where it was, with twice as many seconds to the next pause.
+# Only a program that forges the runner's lines pauses more than MAX_PAUSES times.
 PAUSE_S = 0.5
-PAUSE_FACTOR = 3.0
+MAX_PAUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,19 @@ class OutputTask:
 def judge_outputs(task: OutputTask, solution: str, runner: InputRunner, store: ExpectedStore) -> Scored:
     """Outcomes of base and plus tests. Raises DataError when the reference fails on its own inputs."""
     expected = store.get(task.id, task.inputs, task.reference, runner)
-    pause_s = PAUSE_S + PAUSE_FACTOR * expected.total_s
-    run = runner.run(solution, task.inputs, slow=expected.slow, pause_s=pause_s)
+    run = runner.run(solution, task.inputs, slow=expected.slow, pause_s=PAUSE_S)
     if not run.loaded and not run.infra:
         return _same(task, _why_not_loaded(run), run.detail or "the code did not load")
     judging = _Judging(task, solution, expected, runner, store)
     try:
-        judging.take(run, range(len(task.inputs)))
-        if run.paused and not judging.decided:
-            rest = range(len(run.lines), len(task.inputs))
-            run = runner.run(solution, task.inputs, wanted=rest, slow=expected.slow)
+        rest = range(len(task.inputs))
+        judging.take(run, rest)
+        for pause in range(1, MAX_PAUSES):
+            if not run.paused or judging.decided:
+                break
+            rest = rest[len(run.lines) :]
+            seconds = PAUSE_S * 2**pause
+            run = runner.run(solution, task.inputs, wanted=rest, slow=expected.slow, pause_s=seconds)
             judging.take(run, rest)
     except _OurFault as fault:
         return _same(task, fault.run.status, fault.run.detail)

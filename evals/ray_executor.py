@@ -10,6 +10,8 @@ sample is made again: samples depend on task, sample number and seed only.
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from evals.benchmark import Benchmark, Task, open_benchmark, select
 from evals.errors import InfrastructureError, ModelFailureError, UsageError
 from evals.run import Key, Listener, Silent, default_jobs, judge_twice, make_config, settled_keys
-from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter
+from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter, refuse_used
 from evals.sample import Sample, scored_from_row, verdict_row
 from evals.settings import Settings
-from evals.source import open_source
+from evals.source import Warn, open_source
 from evals.summary import summarise
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 # Runs of one sample that a dying worker may cost before the run gives up.
 RETRIES = 5
+CONNECT_S = 10.0
 
 
 class Worker:
@@ -37,12 +40,13 @@ class Worker:
         from evals.judge import Judge
 
         self._benchmark = open_benchmark(name, Path(data) if data else None)
-        self._source = open_source(self._benchmark, settings)
+        self._warnings: list[str] = []
+        self._source = open_source(self._benchmark, settings, warn=self._warnings.append)
         self._judge = Judge(1)
 
-    def info(self) -> dict[str, Any]:
-        """Of the model; loads it."""
-        return self._source.info
+    def info(self) -> tuple[dict[str, Any], list[str]]:
+        """Of the model, and what to warn of; loads it."""
+        return self._source.info, self._warnings
 
     def work(
         self, key: Key, row: dict[str, Any] | None
@@ -66,8 +70,12 @@ def evaluate_ray(
     resume: bool = False,
     jobs: int | None = None,
     listener: Listener | None = None,
+    warn: Warn | None = None,
 ) -> dict[str, Any]:
-    """As `evals.run.evaluate`, over `jobs` workers. Raises UsageError where Ray is not installed."""
+    """As `evals.run.evaluate`, over `jobs` workers; warn: as for `FromModel`. Raises UsageError where Ray is
+    not installed, InfrastructureError where it does not start.
+    """
+    refuse_used(out, resume=resume)  # before anything slow is started
     try:
         import ray
     except ImportError:
@@ -76,11 +84,15 @@ def evaluate_ray(
     jobs = jobs or default_jobs()
     mine = not ray.is_initialized()
     if mine:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
+        _join(ray)
     try:
         remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(Worker)
         workers = [remote.remote(benchmark.name, str(data) if data else None, settings) for _ in range(jobs)]
-        _drive(benchmark, settings, out, resume, workers, listener or Silent())
+        info, warnings = _get(workers[0].info.remote())
+        if warn is not None:
+            for text in warnings:
+                warn(text)
+        _drive(benchmark, settings, out, resume, workers, info, listener or Silent())
     finally:
         if mine:
             ray.shutdown()
@@ -90,12 +102,28 @@ def evaluate_ray(
     return summary
 
 
+def _join(ray: Any) -> None:
+    """Connect to the cluster of RAY_ADDRESS, else start a local one. Raises InfrastructureError."""
+    where = os.environ.get("RAY_ADDRESS", "")
+    host, _, port = where.rpartition(":")
+    try:
+        if port.isdigit() and "/" not in host:  # Ray itself tries a dead address for minutes
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
+    except Exception as error:  # a node that does not start in time raises a bare Exception
+        what = f"the Ray cluster at {where} (RAY_ADDRESS) cannot be joined" if where else "Ray did not start"
+        hint = "" if where else "; start one with `ray start --head` and set RAY_ADDRESS, or run without ray"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InfrastructureError(f"{what}: {lines[0]}{hint}") from None
+
+
 def _drive(
     benchmark: Benchmark,
     settings: Settings,
     out: Path,
     resume: bool,
     workers: list[ActorHandle],
+    info: dict[str, Any],
     listener: Listener,
 ) -> None:
     """Hand out samples, one a worker at a time, and write what comes back."""
@@ -103,7 +131,6 @@ def _drive(
 
     tasks: dict[str, Task] = {task.id: task for task in select(benchmark, settings)}
     wanted: list[Key] = [(task_id, i) for task_id in tasks for i in range(settings.n)]
-    info = _get(workers[0].info.remote())
     config = make_config(benchmark, settings, info, tasks.values())
     prompts = {task.id: task.prompt for task in tasks.values()}
     with RunWriter(out, config, resume=resume, prompts=prompts) as writer:

@@ -162,22 +162,24 @@ def read_samples(
 
 
 def guess_benchmark(path: Path, data: Path | None) -> str:
-    """The benchmark a samples file is for, told by its first task id. Raises DataError."""
-    first = next((row for _, row in _given(path)), None)
-    if first is None:
+    """The benchmark a samples file is for, told by its first task id that belongs to one. Raises
+    DataError.
+    """
+    first = ""
+    for _, row in _given(path):
+        task_id = str(row.get("task_id", ""))
+        first = first or task_id
+        family = task_id.split("/", 1)[0] if "/" in task_id else ""
+        if family == "Mbpp":
+            return "mbpp+"
+        if family == "HumanEval":
+            has_plus = data is not None or bool(os.environ.get("HUMANEVAL_OVERRIDE_PATH"))
+            return "humaneval+" if has_plus else "humaneval"
+        if family in ("bend", "repair", "edit", "agent"):
+            return family
+    if not first:
         raise DataError(f"{path}: holds no sample")
-    task_id = str(first.get("task_id", ""))
-    if task_id.startswith("Mbpp/"):
-        return "mbpp+"
-    if task_id.startswith("HumanEval/"):
-        has_plus = data is not None or bool(os.environ.get("HUMANEVAL_OVERRIDE_PATH"))
-        return "humaneval+" if has_plus else "humaneval"
-    for prefix in ("bend", "repair", "edit", "agent"):
-        if task_id.startswith(f"{prefix}/"):
-            return prefix
-    raise DataError(
-        f"{path}: cannot tell the benchmark from its first task id {task_id[:40]!r}; give --benchmark"
-    )
+    raise DataError(f"{path}: cannot tell the benchmark from task ids like {first[:40]!r}; give --benchmark")
 
 
 def _solution(row: Mapping[str, Any], benchmark: Benchmark, task: Task, where: str) -> str:

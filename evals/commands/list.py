@@ -12,11 +12,16 @@ import click
 def list_benchmarks(as_json: bool) -> None:
     """The benchmarks, how many tasks each has, and, where its data is missing, how to get it."""
     from evals.benchmark import names, open_benchmark
+    from evals.errors import DataError
 
     for name in names():
         benchmark = open_benchmark(name)
-        problem = benchmark.problem()
-        tasks = None if problem else len(benchmark.tasks)
+        problem, tasks = benchmark.problem(), None
+        if not problem:
+            try:
+                tasks = len(benchmark.tasks)
+            except DataError as error:  # a file that is there and does not fit: the others are listed too
+                problem = str(error)
         if as_json:
             click.echo(
                 json.dumps({"name": name, "title": benchmark.title, "tasks": tasks, "problem": problem})

@@ -113,7 +113,14 @@ def run(
                 from evals.ray_executor import evaluate_ray
 
                 summary: dict[str, Any] = evaluate_ray(
-                    benchmark, settings, place, data=data, resume=resume, jobs=jobs, listener=listener
+                    benchmark,
+                    settings,
+                    place,
+                    data=data,
+                    resume=resume,
+                    jobs=jobs,
+                    listener=listener,
+                    warn=warn,
                 )
             else:
                 source = open_source(benchmark, settings, on_step, models, batch, warn)

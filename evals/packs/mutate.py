@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from evals.judge import Judge
-from evals.packs.programs import PROGRAMS, Program
+from evals.packs.program import Program
+from evals.packs.programs import PROGRAMS
 from verify.limits import Limits
 from verify.request import Case, FunctionCheck
 from verify.verdict import Status

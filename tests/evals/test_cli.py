@@ -231,3 +231,21 @@ def test_contamination_finds_prompts_solutions_and_renamed_code(evals: Any, tmp_
     assert found[-1]["contaminated"] == 2
     data.write_text(json.dumps(rows[2]))
     assert evals("contamination", data, "--benchmark", "humaneval").code == 0
+
+
+def test_list_goes_on_where_a_file_does_not_fit(
+    evals: Any, plus_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable names one file for both HumanEval+ and its Mini version; only one of them can be right."""
+    row = json.loads(plus_data.read_text().splitlines()[0])
+    plus_data.write_text(json.dumps({**row, "plus_input": [[[n]] for n in range(99)]}) + "\n")
+    monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", str(plus_data))
+    done = evals("list", "--json")
+    rows = {row["name"]: row for row in map(json.loads, done.out.splitlines())}
+    assert done.code == 0
+    assert "not the Mini file" in rows["humaneval+mini"]["problem"]
+    assert rows["humaneval+"]["tasks"] == 1
+    assert rows["agent"]["tasks"] >= 12
+    assert rows["repair"]["tasks"] >= 60
+    assert rows["bend"]["tasks"] >= 40
+    assert rows["edit"]["tasks"] >= 30

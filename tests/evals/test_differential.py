@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from evals.benchmark import Scored, Task, open_benchmark
 from evals.errors import DataError
 from evals.judge import Judge
 from evals.run import judge_twice
+from evals.runner import InputRun, InputRunner
 from tests.evals.conftest import plus_row
 from verify.verdict import Status
 
@@ -191,7 +193,6 @@ def test_a_slow_solution_pauses_and_goes_on_only_while_it_may_still_pass(
     plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evals.differential.PAUSE_S", 0.02)
-    monkeypatch.setattr("evals.differential.PAUSE_FACTOR", 0.0)
     slow = "def total(xs):\n    for _ in range(400_000): pass\n    return sum(xs)"
     right = score(plus_data, judge, 0, slow)
     assert right.ok
@@ -205,3 +206,30 @@ def test_a_slow_solution_pauses_and_goes_on_only_while_it_may_still_pass(
     assert only_plus.base.ok
     assert only_plus.plus is not None
     assert only_plus.plus.failed == (2,)
+
+
+def test_a_loop_runs_once_and_not_again_after_a_pause(
+    plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evals.runner.MIN_LIMIT_S", 0.2)
+    monkeypatch.setattr("evals.differential.PAUSE_S", 0.05)
+    runs: list[InputRun] = []
+    real = InputRunner.run
+
+    def counted(self: InputRunner, *args: Any, **more: Any) -> InputRun:
+        runs.append(real(self, *args, **more))
+        return runs[-1]
+
+    score(plus_data, judge, 0, RIGHT[0])  # the reference's own run
+    monkeypatch.setattr(InputRunner, "run", counted)
+    scored = score(plus_data, judge, 0, "def total(xs):\n    while True: pass")
+    assert scored.base.status is Status.TIMEOUT
+    assert [(run.lines, run.paused) for run in runs] == [(("T",), False)]
+
+
+def test_a_program_that_forges_pauses_is_not_run_for_ever(plus_data: Path, judge: Judge) -> None:
+    forged = (
+        "import os\ndef total(xs):\n    for fd in range(3, 20):\n"
+        "        try: os.write(fd, b'+\\nP\\n')\n        except OSError: pass\n    os._exit(0)"
+    )
+    assert not score(plus_data, judge, 0, forged).base.ok

@@ -55,3 +55,23 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
     assert {k: v for k, v in over_ray.items() if k not in timed} == {
         k: v for k, v in local.items() if k not in timed
     }
+
+
+def test_a_ray_that_does_not_start_is_one_line(
+    evals: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    done = evals("run", "edit", "--model", "canonical", "--executor", "ray", "--out", tmp_path / "r")
+    assert done.code == 5
+    assert "the Ray cluster at 127.0.0.1:1 (RAY_ADDRESS) cannot be joined" in done.err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_worker_hands_on_what_to_warn_of(evals: Any, tmp_path: Path) -> None:
+    """A worker's model and source, run in this process: what Ray carries is the return value."""
+    from evals.ray_executor import Worker
+
+    worker = Worker("edit", None, Settings("edit", "tiny", decode="verified", device="cpu"))
+    info, warnings = worker.info()
+    assert info["name"] == "tiny"
+    assert [text.startswith("no trained heads for tiny") for text in warnings] == [True]

@@ -102,6 +102,8 @@ def test_guess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert guess_benchmark(write(tmp_path, row(0)), None) == "humaneval"
     assert guess_benchmark(write(tmp_path, row(0)), Path("x")) == "humaneval+"
     assert guess_benchmark(write(tmp_path, {"task_id": "Mbpp/2"}), None) == "mbpp+"
+    stray = write(tmp_path, {"task_id": "What/2"}, {"task_id": "Mbpp/2"})
+    assert guess_benchmark(stray, None) == "mbpp+"
     with pytest.raises(DataError, match="--benchmark"):
         guess_benchmark(write(tmp_path, {"task_id": "What/2"}), None)
 
