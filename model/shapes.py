@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +73,13 @@ class Acceptance:
         self._right[row, :accepted] += 1
         self._seen[row, : min(accepted + 1, verified)] += 1
 
-    def rates(self, late: bool) -> list[float]:
+    def rates(self, late: bool) -> tuple[float, ...]:
         """By position, the first draft token's first; late: behind a gap, where they are never better."""
         rate, rates = _RATE[late], []
         for right, seen in zip(self._right[int(late)].tolist(), self._seen[int(late)].tolist(), strict=True):
             rate = (right + _WEIGHT * rate) / (seen + _WEIGHT)
             rates.append(rate)
-        return list(map(min, rates, self.rates(late=False))) if late else rates
+        return tuple(map(min, rates, self.rates(late=False))) if late else tuple(rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class Forecast:
     points: tuple[int, ...]
 
 
-def forecast(shape: Shape, fresh: Sequence[float], late: Sequence[float]) -> Forecast:
+@lru_cache(64)  # answers begin alike
+def forecast(shape: Shape, fresh: tuple[float, ...], late: tuple[float, ...]) -> Forecast:
     """What a shape gives when every step has it and draft token j is right with fresh[j] or late[j]."""
     ends_GA = _ends(shape.masks, fresh, late)
     tokens_G = ends_GA @ np.arange(1, shape.masks + 2)
@@ -204,12 +205,16 @@ class ShapePlanner:
 
     def _plan(self) -> None:
         fresh, late = self.acceptance.rates(False), self.acceptance.rates(True)
+        # No step commits more than one whose draft is always fresh: shapes that lose even so need no chain.
+        reach = np.cumprod(fresh).cumsum()
+        most = {s: (1 + reach[s.masks - 1]) / ms for s, ms in self._times.items() if s != PLAIN}
         best, self._shape = 1 / self._times[PLAIN], PLAIN
-        for shape, ms in self._times.items():
-            if shape == PLAIN:
-                continue
+        for shape in sorted(most, key=lambda shape: -most[shape]):
+            if most[shape] <= best:
+                break
             made = forecast(shape, fresh, late)
-            if made.tokens / ms > best:
-                best, self._shape, self._points = made.tokens / ms, shape, made.points
+            if made.tokens / self._times[shape] > best:
+                best, self._shape = made.tokens / self._times[shape], shape
+                self._points = made.points
         if self._shape != PLAIN:
             self._probing = 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from model.shapes import LONGEST, PLAIN, SHAPES, UNMEASURED, Acceptance, Shape, ShapePlanner, forecast
 from model.verified import coverage
 
-RATES = st.lists(st.floats(0.02, 0.98), min_size=LONGEST, max_size=LONGEST)
+RATES = st.lists(st.floats(0.02, 0.98), min_size=LONGEST, max_size=LONGEST).map(tuple)
 
 
 def accept(draw: random.Random, rates: list[float], left: int) -> int:
@@ -37,7 +37,7 @@ def simulate(shape: Shape, points, fresh, late, steps: int) -> float:
 @pytest.mark.parametrize(("fresh", "late"), [(0.9, 0.7), (0.97, 0.95), (0.5, 0.2), (0.05, 0.05)])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_forecast_is_what_a_simulation_gives(shape, fresh, late):
-    fresh, late = [fresh] * LONGEST, [late] * LONGEST
+    fresh, late = (fresh,) * LONGEST, (late,) * LONGEST
     made = forecast(shape, fresh, late)
     assert simulate(shape, made.points, fresh, late, 6000) == pytest.approx(made.tokens, rel=0.04)
 
@@ -55,7 +55,7 @@ def test_points_fit_their_shape(shape, fresh, late):
 
 @pytest.mark.parametrize("rate", [0.3, 0.6, 0.8, 0.9, 0.96])
 def test_no_other_points_are_much_better(rate):
-    shape, fresh, late = Shape(7, 3), [rate] * LONGEST, [0.8 * rate] * LONGEST
+    shape, fresh, late = Shape(7, 3), (rate,) * LONGEST, (0.8 * rate,) * LONGEST
     made = forecast(shape, fresh, late)
     others = [(0, *rest) for rest in itertools.combinations(range(1, 8), 2)]
     best = max(simulate(shape, points, fresh, late, 4000) for points in others)
@@ -96,7 +96,7 @@ def test_better_drafts_get_longer_blocks():
 @pytest.mark.parametrize("rate", [0.0, 0.4, 0.7, 0.9, 0.97])
 def test_the_choice_is_nearly_as_fast_as_the_best_fixed_shape(rate):
     """Fixed shapes know the true rate; the planner starts from a prior and learns it."""
-    rates = [rate] * LONGEST
+    rates = (rate,) * LONGEST
     fixed = [forecast(shape, rates, rates).tokens / UNMEASURED[shape] for shape in SHAPES]
     _, speed = run(ShapePlanner(), rate, 1500)
     assert speed > 0.9 * max(1 / UNMEASURED[PLAIN], *fixed)
