@@ -2,14 +2,17 @@
 # The heads of qwen2.5-coder-0.5b from nothing: prompts, the base's own answers, training, figures.
 #   configs/train-heads.sh data      where there is a network: 1 GB of wheels, then about 10 minutes of one core
 #   configs/train-heads.sh train     on a CUDA GPU: answers, the run of configs/qwen0.5b-heads.yaml, its curve
+#   configs/train-heads.sh more      on four GPUs, after train's answers: on from the heads that are here (see its .yaml)
 #   configs/train-heads.sh measure   on a CUDA GPU: acceptance at T = 0 and 0.7, the length head, restoring
 # All of it lies in runs/heads/; a step whose result is there is not done again, so a killed one is called again.
-# AGAINST: JSON lines of a benchmark to keep out beside HumanEval. MODEL: how to call model. ANSWERS: how many.
+# AGAINST: JSON lines of a benchmark to keep out beside HumanEval. MODEL, TORCHRUN: how to call them. ANSWERS: how many.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${MODEL:-.venv/bin/model}
 out=runs/heads
 answers=${ANSWERS:-60000}
+heads=$out/run/heads
+[ ! -d "$out/more/heads" ] || heads=$out/more/heads
 mkdir -p "$out"
 
 made() { [ -e "$1" ] || { echo "making $1" >&2; return 1; }; }
@@ -34,14 +37,25 @@ data() {
     made "$out/he-chat.npz" || $model data humaneval --out "$out"
 }
 
-train() {
+answer() {
     # A quarter is answered at length: the length head must see where long answers end.
     local long=$((answers / 4))
     made "$out/long.npz" || $model data answer "$out/prompts.npz" --out "$out/long.npz" --limit "$long" --max-tokens 640
     made "$out/short.npz" ||
         $model data answer "$out/prompts.npz" --out "$out/short.npz" --skip "$long" --limit "$((answers - long))"
+}
+
+train() {
+    answer
     $model train configs/qwen0.5b-heads.yaml --run "$out/run"
     $model plot "$out/run"
+}
+
+more() {
+    answer
+    # -o, since torchrun takes --run for an option of its own.
+    ${TORCHRUN:-.venv/bin/torchrun} --nproc-per-node 4 -m model.cli train configs/qwen0.5b-heads-more.yaml -o "$out/more"
+    $model plot "$out/more"
 }
 
 measure() {
@@ -50,14 +64,14 @@ measure() {
         for share in 1 0; do
             made "$out/$set-greedy$share.npz" || $model data answer "$out/$set.npz" --out "$out/$set-greedy$share.npz" \
                 --greedy-share "$share" --max-tokens 512
-            $model acceptance "$out/run/heads" "$out/$set-greedy$share.npz" --block 16 --block 32 --json \
+            $model acceptance "$heads" "$out/$set-greedy$share.npz" --block 16 --block 32 --json \
                 >"$out/acceptance-$set-greedy$share.json"
         done
     done
-    $model restore "$out/run/heads" "$out/he-chat-greedy1.npz" --json >"$out/restore.json"
+    $model restore "$heads" "$out/he-chat-greedy1.npz" --json >"$out/restore.json"
 }
 
 case ${1:-} in
-    data | train | measure) "$1" ;;
-    *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    data | train | more | measure) "$1" ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

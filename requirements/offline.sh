@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # For a machine without a network that has Python 3.12, PyTorch with CUDA and little else (a GPU node, say).
 #   requirements/offline.sh pack [MODEL]     here: packages and weights into .offline/, in pieces of 59 MB
-#   requirements/offline.sh unpack [MODEL]   there, with .offline/ beside this checkout: .offline/bin/{agent,evals,model,verify}
+#   requirements/offline.sh unpack [MODEL]   there, with .offline/ beside this checkout: .offline/bin/{agent,evals,model,verify,torchrun}
 # unpack takes only the packages that the machine lacks, touches nothing of its own, and is safe to repeat.
 # The weights' pieces may come one after another; unpack says which are missing. OFFLINE_PYTHON: another version to pack for.
 set -euo pipefail
@@ -54,6 +54,9 @@ PY
             "$PWD" "$PWD/.offline/site" "$python" "$name" >".offline/bin/$name"
         chmod +x ".offline/bin/$name"
     done
+    printf '#!/bin/sh\nPYTHONPATH="%s:%s" exec "%s" -m torch.distributed.run "$@"\n' "$PWD" "$PWD/.offline/site" "$python" \
+        >.offline/bin/torchrun
+    chmod +x .offline/bin/torchrun
     if .offline/bin/model info "$model" --json 2>/dev/null | grep -q '"here": true'; then
         return
     fi

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--run",
+    "-o",
     "run",
     type=click.Path(file_okay=False, path_type=Path),
     help="Run folder (default: runs/CONFIG).",

@@ -29,24 +29,8 @@ from model.kernels.launch import pdl
 TILE = 64
 """Weight rows of a program: the least that Hopper's wgmma takes."""
 STEP = 64
-LINE = tl.constexpr(64)
-"""Elements of two bytes in a cache line."""
-PREFETCH = False
 INNER_FROM, INNER_K = 48, 2048
 """From this many tokens on there are programs enough without splitting K, unless K is longer than that."""
-
-
-@triton.jit
-def _to_l2(pointers):
-    """Ask for the cache lines behind `pointers`; nothing waits for them."""
-    tl.inline_asm_elementwise(
-        "prefetch.global.L2 [$1]; mov.u32 $0, 0;",
-        "=r,l",
-        [pointers.to(tl.int64)],
-        dtype=tl.int32,
-        is_pure=False,
-        pack=1,
-    )
 
 
 @triton.jit
@@ -92,7 +76,6 @@ def _linear(
     GATED: tl.constexpr,
     LAST: tl.constexpr,
     NORM: tl.constexpr,
-    PREFETCH: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. NORM: the one token is normed first, as
@@ -117,13 +100,6 @@ def _linear(
     SLICE: tl.constexpr = K // SPLIT
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
-        # Weights do not depend on the kernels before: they travel while those still run.
-        if PREFETCH and ((first == 0) | (first == end0) | (first == end1)):
-            lines = w + tl.minimum(n, N - 1).to(tl.int64) * K + (0 if INNER else slice_k * SLICE)
-            for at in range(0, K if INNER else SLICE, LINE):
-                _to_l2(lines + at)
-                if GATED:
-                    _to_l2(lines + at + N.to(tl.int64) * K)
         tl.extra.cuda.gdc_wait()
     scale = 1.0
     if NORM:
@@ -279,7 +255,7 @@ def linear(
     _linear[programs, tiles, 1 if inner else split](
         x_TK, *matrices, bias, gain, eps, old, y, space.partial, space.arrived, *starts, T, N, K,
         BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, NORM=norm is not None,
-        PREFETCH=PREFETCH and N <= 32768, **flags,
+        **flags,
         num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip
     if split > 1 and not last and not inner:
