@@ -9,7 +9,7 @@ Exact types only: None, bool, int, float, complex, str, bytes, tuple, list, set,
 iterators (drained, and equal to a list). A subclass instance is refused, so no method that a candidate wrote
 is ever called. `parse` makes plain tuples and never a set or a dict of untrusted members: comparing canonical
 bytes needs no Python hash of theirs, so crafted collisions cost the judge nothing. Nothing here can run code,
-unlike pickle. This module is also sent into the sandbox, so it uses the standard library only.
+unlike pickle. This module is also sent into sandboxes by itself, so it uses the standard library only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ import itertools
 import math
 import struct
 from typing import Any
-
-from verify.iterators import ITERATORS
 
 MAX_DEPTH = 100
 MAX_NODES = 2_000_000
@@ -37,23 +35,24 @@ _FIXED = {FLOAT: _DOUBLE, COMPLEX: _TWO_DOUBLES}
 _SIZED = frozenset((INT, STR, BYTES))
 _SEQUENCES = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET}
 _HASHABLE = frozenset((NONE, TRUE, FALSE, INT, FLOAT, COMPLEX, STR, BYTES))
+_TAGS = _HASHABLE | {LIST, TUPLE, SET, FROZENSET, DICT, ITERATOR}
+_EMPTY: tuple[Any, ...] = ([], (), set(), {}, "", b"", range(0), range(2**70))
+_VIEWS: tuple[Any, ...] = ({}.keys(), {}.values(), {}.items())
 
-TYPE_NAMES = {
-    NONE: "None",
-    TRUE: "bool",
-    FALSE: "bool",
-    INT: "int",
-    FLOAT: "float",
-    COMPLEX: "complex",
-    STR: "str",
-    BYTES: "bytes",
-    LIST: "list",
-    TUPLE: "tuple",
-    SET: "set",
-    FROZENSET: "frozenset",
-    DICT: "dict",
-    ITERATOR: "list",
-}
+
+def _generator() -> Any:
+    yield
+
+
+_ITERATORS = frozenset(
+    {
+        *(type(_generator()), range, map, filter, zip, enumerate, reversed),
+        *(type(iter(empty)) for empty in (*_EMPTY, *_VIEWS)),
+        *map(type, _VIEWS),
+        *(type(reversed([])), type(reversed({}))),
+        *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
+    }
+)
 
 
 class CodecError(ValueError):
@@ -115,7 +114,7 @@ def encode(value: Any, limit: int = 1 << 26) -> bytes:
             put(_SIZE.pack(BYTES, len(item)) + item)
         elif kind is complex:
             put(_TWO_DOUBLES.pack(COMPLEX, item.real, item.imag))
-        elif kind in ITERATORS:
+        elif kind in _ITERATORS:
             members = list(itertools.islice(iter(item), room + 1))
             if len(members) > room:
                 raise TooLargeError(f"an iterator of more than {room} members")
@@ -148,7 +147,7 @@ def parse(data: bytes) -> Node:
         if tag in _CONSTANTS:
             position += 1
             return (tag, None)
-        if tag not in TYPE_NAMES:
+        if tag not in _TAGS:
             raise CodecError("unknown tag")
         if tag in _FIXED:
             start, position = position, position + _FIXED[tag].size

@@ -22,6 +22,22 @@ from verify.codec import (
     Node,
 )
 
+TYPE_NAMES = {
+    NONE: "None",
+    TRUE: "bool",
+    FALSE: "bool",
+    INT: "int",
+    FLOAT: "float",
+    COMPLEX: "complex",
+    STR: "str",
+    BYTES: "bytes",
+    LIST: "list",
+    TUPLE: "tuple",
+    SET: "set",
+    FROZENSET: "frozenset",
+    DICT: "dict",
+    ITERATOR: "list",
+}
 BRACKETS = {
     LIST: ("[", "]"),
     ITERATOR: ("[", "]"),

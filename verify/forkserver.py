@@ -33,7 +33,6 @@ RECYCLE = 2_000
 START_S = 30.0
 GRACE_S = 3.0  # beyond the job's own wall limit, before the server itself counts as stuck
 _MODULES = (
-    "iterators",
     "codec",
     "inside.wire",
     "inside.linux",

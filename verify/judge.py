@@ -11,7 +11,7 @@ from collections import Counter
 
 from verify import codec
 from verify.codec import Node
-from verify.describe import describe
+from verify.describe import TYPE_NAMES, describe
 from verify.request import Case
 
 DEFAULT_TOLERANCE = 1e-6
@@ -136,6 +136,6 @@ def mismatch(output: Node, expected: Node) -> str:
     """One short line on what came back, with a hint where the type differs. The expected value stays out."""
     hint = ""
     tag, wanted = _plain(output)[0], _plain(expected)[0]
-    if codec.TYPE_NAMES[tag] != codec.TYPE_NAMES[wanted]:
-        hint = f" (a {codec.TYPE_NAMES[tag]} where a {codec.TYPE_NAMES[wanted]} is wanted)"
+    if TYPE_NAMES[tag] != TYPE_NAMES[wanted]:
+        hint = f" (a {TYPE_NAMES[tag]} where a {TYPE_NAMES[wanted]} is wanted)"
     return f"got {describe(output)}{hint}"

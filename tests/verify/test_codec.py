@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,3 +157,10 @@ def test_size_and_depth_have_caps() -> None:
 def test_bytes_that_no_encoder_makes_are_refused(data: bytes) -> None:
     with pytest.raises(CodecError):
         codec.parse(data)
+
+
+def test_the_module_stands_alone() -> None:
+    """Its text is sent into sandboxes where nothing of ours is."""
+    source = Path(codec.__file__).read_text(encoding="utf-8")
+    script = f"{source}\nassert decode(encode([1, {{'a': (None,)}}])) == [1, {{'a': (None,)}}]\n"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True, timeout=60)
