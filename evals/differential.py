@@ -62,7 +62,8 @@ def judge_outputs(task: OutputTask, solution: str, runner: InputRunner, store: E
             run = runner.run(solution, task.inputs, wanted=rest, slow=expected.slow, pause_s=seconds)
             judging.take(run, rest)
     except _OurFault as fault:
-        return _same(task, fault.run.status, fault.run.detail)
+        status = fault.run.status if fault.run.infra else Status.INTERNAL_ERROR
+        return _same(task, status, fault.run.detail)
     base, plus = (_outcome(run, judging.flags, judging.problems, group) for group in task.groups)
     return Scored(base, plus)
 
@@ -143,8 +144,8 @@ class _Judging:
         missing = [index for index in asked if index not in known]
         if missing:
             run = self.runner.run(reference, inputs, wanted=missing, full=True, slow=self.expected.slow)
-            if run.infra:
-                raise _OurFault(run)
+            if run.infra or len(run.lines) < len(missing):
+                raise _OurFault(run)  # never the candidate's, whatever stopped the reference
             fresh = {index: _line(run, position) for position, index in enumerate(missing)}
             values.keep(key, fresh)
             known |= fresh

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import platform
 import re
@@ -18,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import verify.codec
 from evals.errors import DataError, InfrastructureError
 from evals.rundir import write_atomic
-from evals.runner import Inputs, runner_source
+from evals.runner import Inputs, codec_sources, runner_source
 from evals.values import ValueStore
 
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ class ExpectedStore:
     def key(self, inputs: Inputs, reference: str) -> str:
         """A hash of all that decides what the reference gives: two tasks that agree in it share an entry."""
         digest = hashlib.sha256()
-        ours = (platform.python_version(), runner_source(), inspect.getsource(verify.codec))
+        ours = (platform.python_version(), runner_source(), *(text for _, text in codec_sources()))
         for part in (*ours, reference, inputs.entry, inputs.view, inputs.fingerprint):
             digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,19 @@ def test_a_program_that_forges_pauses_is_not_run_for_ever(plus_data: Path, judge
         "        try: os.write(fd, b'+\\nP\\n')\n        except OSError: pass\n    os._exit(0)"
     )
     assert not score(plus_data, judge, 0, forged).base.ok
+
+
+def test_a_reference_without_a_value_is_no_fault_of_the_candidate(
+    plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(plus_data, judge, 0, RIGHT[0])
+    real = InputRunner.run
+
+    def cut(self: InputRunner, code: str, *args: Any, **more: Any) -> InputRun:
+        run = real(self, code, *args, **more)
+        return (
+            dataclasses.replace(run, lines=()) if more.get("full") and "return sum(args[0])" in code else run
+        )
+
+    monkeypatch.setattr(InputRunner, "run", cut)
+    assert score(plus_data, judge, 0, "def total(xs):\n    return sum(xs) + 1").infra

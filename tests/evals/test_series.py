@@ -10,6 +10,7 @@ import pytest
 
 from evals.curve import Point, aup
 from evals.errors import UsageError
+from evals.report.curve_plot import labels
 from evals.series import Judged, series
 from evals.settings import Settings
 from tests.evals.conftest import SCRIPT
@@ -77,3 +78,9 @@ def test_what_is_not_judged_is_left_out_with_a_line(evals: Any, tmp_path: Path) 
     assert done.code == 2
     assert "no verdict yet" in done.err
     assert evals("curve", tmp_path / "nothing").code == 2
+
+
+def test_points_that_lie_together_share_a_label() -> None:
+    points = [(0.9, 2.0, 60), (0.8, 2.0, 60), (0.7, 2.05, 59), (0.6, 2.06, 40), (0.5, 4.0, 40)]
+    runs = [run("diffusion", rho, accuracy, threshold=t) for t, rho, accuracy in points]
+    assert labels(runs, 4.0) == [(2.0, 60, "0.9, 0.8, 0.7"), (2.06, 40, "0.6"), (4.0, 40, "0.5")]
