@@ -10,7 +10,7 @@ from model.data.packages import DataError
 
 PANELS = (
     ("loss", ("loss", "token", "refined_token", "kl", "next_token", "length")),
-    ("share of draft tokens that are right", ("right", "refined_right")),
+    ("shares: draft tokens right, rollouts solved", ("right", "refined_right", "rollout_solved")),
     ("tokens/s", ("draft_tokens_per_s", "clean_tokens_per_s")),
     ("learning rate", ("learning_rate",)),
 )
