@@ -44,9 +44,9 @@ def on_timer(number: int, frame: object) -> None:
 
 
 def arm(seconds: float) -> None:
-    """CPU time, and five times as much wall time for code that waits."""
+    """CPU time, and ten times as much wall time for code that waits."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, seconds * 5)
+    signal.setitimer(signal.ITIMER_REAL, seconds * 10)
 
 
 def disarm() -> None:
@@ -145,7 +145,7 @@ def main() -> None:
         seconds = longer.get(index, limit)
         try:
             setitimer(prof, seconds)
-            setitimer(real, seconds * 5)
+            setitimer(real, seconds * 10)
             value = function(*args)
             if view == "set":
                 value = set(value)
