@@ -11,8 +11,6 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import verify.iterators
-
 import verify.codec
 from evals.oracles import View
 from verify.limits import Limits
@@ -75,18 +73,12 @@ def runner_source() -> str:
     return resources.files("evals.inside").joinpath("runner.py").read_text(encoding="utf-8")
 
 
-@cache
-def codec_sources() -> tuple[tuple[str, str], ...]:
-    """Name and text of `verify.codec` and, before it, of what it imports from there."""
-    needed = ((module.__name__, inspect.getsource(module)) for module in (verify.iterators, verify.codec))
-    return ("verify", ""), *needed
-
-
 class InputRunner:
     """Runs candidates through `judge.execute`. Thread-safe as the judge is."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
+        self._codec = inspect.getsource(verify.codec)
 
     def run(
         self,
@@ -126,7 +118,7 @@ class InputRunner:
         else:
             job["inputs"] = [list(a) for a in args]
         if inputs.coded or full:
-            job["codec"] = codec_sources()
+            job["codec"] = self._codec
         budget = job["limit_s"] + 30.0 + LIMIT_FACTOR * sum(known.values())
         limits = Limits(
             wall_s=4 * budget,

@@ -2,8 +2,8 @@
 
 Not imported; its text is the program. stdin is one marshalled dictionary: code, entry, inputs (or `coded`,
 the codec's bytes, where inputs hold tuples, sets or complex numbers), mode (`digest`, `full`), view (`value`,
-`set`, `notnone`), limit_s (CPU seconds a call), pause_s, longer (input -> its own limit), codec (name and
-source of verify.codec and, before it, of the modules that it imports).
+`set`, `notnone`), limit_s (CPU seconds a call), pause_s, longer (input -> its own limit), codec (source of
+verify.codec).
 
 stdout: first `+`, or `#` and why the code did not load. Then one line an input: 32 hex digits of the value's
 digest, `=` and the encoded value in hex, `?` for no digest, `~` and why there is no value, `!` and an
@@ -99,11 +99,9 @@ def main() -> None:
     for number in (0, 1, 2):
         os.dup2(null, number)
 
-    codec: dict[str, Any] = {}
-    for name, text in job.get("codec", ()):
-        sys.modules[name] = loaded = types.ModuleType(name)
-        exec(compile(text, name, "exec"), loaded.__dict__)
-        codec = loaded.__dict__
+    codec: dict[str, Any] = {"__name__": "codec"}
+    if job["mode"] == "full" or "coded" in job:
+        exec(compile(job["codec"], "codec", "exec"), codec)
     inputs = job.get("inputs")
     if inputs is None:
         inputs = codec["build"](codec["parse"](job["coded"]))
