@@ -284,7 +284,7 @@ class Engine:
             elif planner is not None:
                 yield from verified.decode(runner, cache, session, self._drafter(), planner)
             else:
-                parts = flow.Parts(runner, cache, self.tokenizer, self._limit)
+                parts = flow.Parts(runner, cache, self.tokenizer, self.draft_limit)
                 yield from flow.decode(parts, session, diffusion.Rules.of(request))
         finally:
             self._last = (runner, [*prompt, *session.ids], cache)
@@ -298,14 +298,14 @@ class Engine:
         return session
 
     @property
-    def _limit(self) -> int:
+    def draft_limit(self) -> int:
         """Token ids from here on (MASK, unused rows) are never drafted."""
         mask_id = self.tokenizer.mask_id
         return self.tokenizer.vocab_size if mask_id is None else min(mask_id, self.tokenizer.vocab_size)
 
     def _drafter(self) -> Drafter:
         if self._drafter_made is None:
-            self._drafter_made = Drafter(self._wide, self._limit)
+            self._drafter_made = Drafter(self._wide, self.draft_limit)
         return self._drafter_made
 
     def draft_with(self, drafter: Drafter | None, planner: Planner | None = None) -> None:
@@ -327,7 +327,7 @@ class Engine:
         own = self._drafter_made is None or type(self._drafter_made) is Drafter
         if not own or request.block is not None:
             return None
-        return self._wide.whole_steps(capacity, self._limit)
+        return self._wide.whole_steps(capacity, self.draft_limit)
 
     def _shape_planner(self, steps: WholeSteps, request: GenerateRequest) -> ShapePlanner:
         """Like `planner`, of one answer."""

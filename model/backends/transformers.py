@@ -24,9 +24,20 @@ from model.tokenizer import Tokenizer
 
 
 class TransformersModel:
-    """A `model.request.Model` over transformers' `generate`, one request at a time, `ar` only."""
+    """A `model.request.Model` over transformers' `generate`, one request at a time, `ar` only.
 
-    def __init__(self, name: str, *, folder: Path, device: str = "auto", context: int | None = None) -> None:
+    static_cache: of fixed size, with which transformers compiles its decoding on a GPU.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        folder: Path,
+        device: str = "auto",
+        context: int | None = None,
+        static_cache: bool = False,
+    ) -> None:
         import torch
         from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -38,7 +49,7 @@ class TransformersModel:
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
         # A checkpoint may bring penalties and a top-k of its own; the request says all there is.
         self._model.generation_config = GenerationConfig()
-        self._device = device
+        self._device, self._cache = device, "static" if static_cache else None
         config = self._model.config
         self.info = ModelInfo(
             f"transformers:{name}",
@@ -72,6 +83,7 @@ class TransformersModel:
         warm = request.temperature > 0
         config = GenerationConfig(
             max_new_tokens=request.max_tokens,
+            cache_implementation=self._cache,
             do_sample=warm,
             temperature=request.temperature if warm else None,
             top_p=request.top_p if warm else None,

@@ -60,11 +60,13 @@ def rows(options: BenchOptions) -> Iterator[Row]:
 
 def _compare(engine: Engine, options: BenchOptions, repeats: int, suffix: str = "") -> Iterator[Row]:
     peer = Peer(engine)
+    few = options.quick or engine.device.type == "cpu"
+    prompts = PROMPTS[: 1 if few else None]
     ours: list[Run] = []
     theirs: list[Run] = []
     same = compared = 0
     differences: list[str] = []
-    for number, text in enumerate(PROMPTS[: 1 if options.quick else None], 1):
+    for number, text in enumerate(prompts, 1):
         prompt = engine.tokenizer.render_chat([Message("user", text)])
         mine, other = alternate(
             functools.partial(run_ours, engine, prompt, options.max_tokens),

@@ -16,7 +16,7 @@ from model.load import load
 from model.plan import Planner
 from model.request import GenerateRequest, Generation, Message, complete
 
-TITLE = "verified beside ar: equality on 20 prompts, tokens a pass, cost of useless drafts, oracle drafts"
+TITLE = "verified beside ar: equality on real prompts, tokens a pass, cost of useless drafts, oracle drafts"
 
 PROMPTS = (
     "Write a Python function that checks whether a number is prime.",
@@ -68,7 +68,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     engine = load(options.model, device=options.device)
     if not isinstance(engine, Engine):
         return
-    prompts = PROMPTS[: 3 if options.quick else None]
+    prompts = PROMPTS[: 3 if options.quick else 20 if engine.device.type == "cuda" else 4]
     complete(engine, GenerateRequest(prompt="warm", max_tokens=2, decode="verified"))
     curve = width_curve(engine.runner, fresh=True)
     engine.forget()  # what was measured lies in a GPU's one cache

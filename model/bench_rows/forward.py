@@ -28,7 +28,8 @@ def decoding_pass(runner: CudaRunner, tokens: int, cached: int) -> Callable[[], 
     fields = torch.zeros(4, tokens, dtype=torch.int32, device=base.device)
     fields[1] = torch.arange(cached, cached + tokens)
     runner.device_length.fill_(cached)
-    return lambda: runner.logits(runner.forward(x_TD, fields, [], cached + tokens))
+    reach = runner.reach(cached + tokens)
+    return lambda: runner.logits(runner.forward(x_TD, fields, [], reach))
 
 
 def rows(options: BenchOptions) -> Iterator[Row]:

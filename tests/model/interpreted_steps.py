@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from model.ar import choose
+from model.bench_rows.fused import shape_rows
 from model.cuda import CudaRunner
 from model.drafter import Drafter
 from model.kvcache import KVCache
@@ -15,7 +16,7 @@ from model.plan import Plan, coverage
 from model.request import GenerateRequest
 from model.runner import Runner
 from model.session import Session
-from model.shapes import PLAIN, Shape, ShapePlanner
+from model.shapes import LONGEST, PLAIN, Shape, ShapePlanner
 from model.tokenizer import Tokenizer
 from model.verified import _parts, decode_whole
 from tests.model.interpreted_models import make_runners
@@ -119,6 +120,19 @@ def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateR
     assert session.finish == "length" or session.ids[-1] in tokenizer.eos_ids
 
 
+def check_bench(fast: CudaRunner) -> None:
+    """`model bench --only fused` over two shapes: their answers are those of plain steps, and a shape that
+    cannot be run takes only its own rows.
+    """
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    wrong, good = Shape(LONGEST + 1, 1), Shape(4, 2)
+    first, *rows = shape_rows(steps, [PROMPT], 5, frozenset(), (wrong, good))
+    assert first.value is None, first
+    assert [row.error for row in rows] == ["", "", ""], rows
+    assert rows[-1].ratio == 1, rows
+
+
 torch.manual_seed(0)
 place = Path(sys.argv[1])
 runners = make_runners(place)
@@ -126,4 +140,5 @@ check_ar(*runners)
 for each in REQUESTS:
     check_shapes(*runners, each)
     check_whole(place, *runners, each)
+check_bench(runners[1])
 print("all equal")

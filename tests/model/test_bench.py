@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,22 +43,51 @@ def test_every_group_has_a_title() -> None:
     assert all(bench.groups().values())
 
 
-@pytest.mark.parametrize("group", ["ar", "forward", "fp8"])
+def test_slow_groups_wait_to_be_asked() -> None:
+    assert set(bench.groups()) - set(bench.by_default()) == {"compiled", "vllm"}
+
+
+def test_a_row_that_fails_says_why_and_where() -> None:
+    def measure() -> Iterator[bench.Row]:
+        yield bench.Row("one", 1.0, "ms")
+        raise ValueError("out of\n  luck")
+
+    one, two = bench.guarded("both", measure)
+    assert (one.name, one.error) == ("one", "")
+    assert (two.name, two.value) == ("both", None)
+    assert two.error.startswith("ValueError: out of luck (test_bench.py:")
+
+
+def tiny_bench(*arguments: str) -> Result:
+    fixed = ["bench", "--model", "tiny", "--device", "cpu", "--quick", "--repeats", "1", "--json"]
+    return CliRunner().invoke(cli, [*fixed, *arguments], catch_exceptions=False)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_a_group_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    picture = tmp_path / "width.png"
+    result = tiny_bench("--only", "vllm,width", "--plot", str(picture))
+    assert result.exit_code == 1
+    first, *others = json.loads(result.stdout)["rows"]
+    assert first["group"] == "vllm"
+    assert first["value"] is None
+    assert "vLLM is not installed here" in first["error"]
+    assert [row["name"] for row in others[:3]] == ["pass of 1", "pass of 2", "pass of 4"]
+    assert not any(row["error"] for row in others)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "pass of 4 " in result.stderr
+
+
+def test_a_plot_needs_its_group() -> None:
+    result = tiny_bench("--only", "fp8", "--plot", "width.png")
+    assert result.exit_code == 2
+    assert "--plot draws the group width" in result.stderr
+
+
+@pytest.mark.parametrize("group", ["ar", "compiled", "forward", "fp8", "generate"])
 def test_rows_of_a_group(group: str) -> None:
-    arguments = [
-        "bench",
-        "--only",
-        group,
-        "--model",
-        "tiny",
-        "--device",
-        "cpu",
-        "--quick",
-        "--repeats",
-        "1",
-        "--json",
-    ]
-    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    result = tiny_bench("--only", group, "--max-tokens", "12")
+    assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert {"cpu", "torch", "date", "threads"} <= found["machine"].keys()
     assert found["rows"]
@@ -66,3 +97,6 @@ def test_rows_of_a_group(group: str) -> None:
     if group == "ar":
         same = next(row for row in found["rows"] if row["name"] == "ar_same_tokens")
         assert same["ratio"] == 1
+    if group in ("compiled", "generate"):
+        assert found["rows"][-1]["name"] == "the same answer"
+        assert found["rows"][-1]["ratio"] == 1

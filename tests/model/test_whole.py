@@ -71,7 +71,7 @@ def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, ora
     )
     plain = complete(engine, request)
     engine._mount_heads()
-    made = PlainSteps(engine._wide, engine._limit, list(plain.token_ids) if oracle else [])
+    made = PlainSteps(engine._wide, engine.draft_limit, list(plain.token_ids) if oracle else [])
     monkeypatch.setattr(engine._wide, "whole_steps", lambda capacity, limit: made)
     monkeypatch.setattr("model.engine.width_curve", None)
     engine.draft_with(None)
@@ -92,6 +92,6 @@ def test_what_the_request_or_the_drafter_ask_for_goes_pass_by_pass(engine, monke
     engine.draft_with(None)
     assert complete(engine, request).tokens
     engine._mount_heads()
-    engine.draft_with(type("Own", (Drafter,), {})(engine._wide, engine._limit))
+    engine.draft_with(type("Own", (Drafter,), {})(engine._wide, engine.draft_limit))
     assert complete(engine, dataclasses.replace(request, block=None)).tokens
     engine.draft_with(None)
