@@ -60,7 +60,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
 
 def _compare(engine: Engine, options: BenchOptions, repeats: int, suffix: str = "") -> Iterator[Row]:
     peer = Peer(engine)
-    few = options.quick or engine.device.type == "cpu"
+    few = options.quick or engine.device.type == "cpu" or repeats == 1
     prompts = PROMPTS[: 1 if few else None]
     ours: list[Run] = []
     theirs: list[Run] = []

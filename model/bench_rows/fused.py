@@ -102,8 +102,8 @@ def _answer(
     rates = (ACCEPTANCE,) * LONGEST
     points = (0,) if shape == PLAIN else forecast(shape, rates, rates).points
     runner, known = steps.runner, len(prompt) - 1
-    # Room for the widest shape measured here, which is wider than the planner's.
-    room = tokens + shape.width
+    # The steps reckon with the planner's widest shape; more would let attention go over slots for nothing.
+    room = tokens + max(0, shape.width - max(usual.width for usual in SHAPES))
     runner.prefill(runner.cache(known + room), prompt[:-1])
     request = GenerateRequest(prompt_ids=tuple(prompt), max_tokens=tokens)
     steps.begin(request, prompt[-1], known, room)
