@@ -37,7 +37,8 @@ def beside(
     name = f"{name}, {peer.info.precision}"
     ours: list[Generation] = []
     theirs: list[Generation] = []
-    for text in PROMPTS[: 1 if options.quick else prompts]:
+    few = options.quick or engine.device.type == "cpu"
+    for text in PROMPTS[: 1 if few else prompts]:
         request = GenerateRequest(
             messages=(Message("user", text),), max_tokens=max(2, options.max_tokens), decode="ar"
         )
