@@ -103,20 +103,21 @@ def _kernel(runner: CudaRunner, projection: Projection, name: str, head: str | N
 
 
 def mixed_passes(runner: Runner, reference: Runner, ids: Sequence[int], limit: float) -> Found:
-    """CLEAN, DRAFT and LENGTH rows of one pass beside those of a reference: the mean over rows of
-    |ours - theirs| / |theirs| of the final states, the worst pass of each role.
+    """CLEAN, DRAFT and LENGTH rows of one pass beside those of a reference: |ours - theirs| / |theirs| of the
+    final states, the mean over all rows of a role (one row alone varies several times as much).
     """
-    worst = dict.fromkeys(Role, 0.0)
+    errors: dict[Role, list[torch.Tensor]] = {role: [] for role in Role}
     for clean, blocks in MIXED:
         ours, roles = _mixed_pass(runner, ids, clean, blocks)
         theirs, _ = _mixed_pass(reference, ids, clean, blocks)
         error_T = (ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)
-        for role in Role:
-            mean = float(error_T[roles == role].mean())
-            # Not max(): it would pass over NaN.
-            worst[role] = worst[role] if mean <= worst[role] else mean
-    shown = ", ".join(f"{role.name} {error:.2g}" for role, error in worst.items())
-    passed = all(error <= limit for error in worst.values())
+        for role, found in errors.items():
+            found.append(error_T[roles == role])
+    means = {role: float(torch.cat(found).mean()) for role, found in errors.items()}
+    tops = {role: float(torch.cat(found).max()) for role, found in errors.items()}
+    shown = ", ".join(f"{role.name} {means[role]:.2g} (to {tops[role]:.2g})" for role in Role)
+    # NaN is not <= either.
+    passed = all(error <= limit for error in means.values())
     return Found(passed, f"relative error {shown}; limit {limit:g}, {len(MIXED)} passes")
 
 

@@ -1,6 +1,6 @@
 """`model selfcheck`: do the invariants of the design hold on these weights and this device?
 
-    for check in run(Subject(engine, heads_folder, PROMPTS, tokens=120)):
+    for check in run(Subject(engine, heads_folder, prompts, tokens=120)):
         print(check.name, check.passed, check.detail)
 
 Each check runs whatever the others found: one that raises has failed, with its error as detail. The engine
@@ -20,6 +20,7 @@ import psutil
 import torch
 
 from model.base import Base
+from model.bench_rows.decode import PROMPTS
 from model.engine import Engine
 from model.heads import HeadSet
 from model.memory import shape_of
@@ -80,8 +81,8 @@ class Subject:
         return self.engine.runner
 
     def ids(self, count: int) -> list[int]:
-        """Tokens of real text, `count` or what the context holds."""
-        text = self.engine.encode(GenerateRequest(prompt="\n".join(self.prompts) * 20))
+        """Tokens of a long chat message, always the same: `count` or what the context holds."""
+        text = self.engine.encode(GenerateRequest(messages=(Message("user", "\n".join(PROMPTS * 2)),)))
         return text[: min(count, self.engine.context - 1)]
 
     @property
