@@ -116,9 +116,8 @@ class Worker:
 
     def _living(self) -> _Child:
         if self._child is None or not self._child.process.is_alive():
-            context = multiprocessing.get_context(
-                "spawn"
-            )  # a fork would take along the app's threads and locks
+            # A fork would take along the app's threads and locks.
+            context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, self._make, self.settings), daemon=True)
             process.start()
@@ -169,9 +168,8 @@ def _serve(pipe: Connection, make: Callable[[Settings], Runner], settings: Setti
 
 
 def _send(pipe: Connection, answer: object) -> None:
-    with contextlib.suppress(
-        OSError
-    ):  # without an app a run is still stopped, its files put back, its record whole
+    # Without an app a run is still stopped, its files put back, its record whole.
+    with contextlib.suppress(OSError):
         pipe.send(answer)
 
 
