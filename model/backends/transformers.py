@@ -40,12 +40,14 @@ class TransformersModel:
     ) -> None:
         import torch
         from transformers import AutoModelForCausalLM, GenerationConfig
+        from transformers.utils import logging
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         half = not device.startswith("cpu") or cpu_precision(folder) == "bf16"
         dtype = torch.bfloat16 if half else torch.float32
         self._tokenizer = Tokenizer(folder)
+        logging.disable_progress_bar()  # its bar of weights would run through our rows
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
         # A checkpoint may bring penalties and a top-k of its own; the request says all there is.
         self._model.generation_config = GenerationConfig()

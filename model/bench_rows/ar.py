@@ -116,6 +116,9 @@ class Peer:
     def __init__(self, engine: Engine) -> None:
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # its bar of weights would run through our rows
 
         def read(dtype: torch.dtype) -> Any:
             model = AutoModelForCausalLM.from_pretrained(engine.folder, dtype=dtype)
