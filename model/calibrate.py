@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -24,7 +24,7 @@ from model import store
 from model.packed import Packed, supported
 from model.plan import UNMEASURED, Curve
 from model.sampling import Kind
-from model.shapes import PLAIN, SHAPES, Times
+from model.shapes import PLAIN, SHAPES, Shape, Times
 from model.shapes import UNMEASURED as UNMEASURED_STEPS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from model.runner import Runner
     from model.steps import WholeSteps
 
+T = TypeVar("T")
 FORMAT = 2
 # Below this many parameters a calibration costs more than it saves.
 _SMALL = 50_000_000
@@ -127,23 +128,31 @@ Pass = Callable[["KVCache", int], None]
 """One pass of a given width behind CONTEXT cached tokens."""
 
 
-def curve(runner: Runner, name: str, widths: tuple[int, ...], one: Pass, *, fresh: bool = False) -> Curve:
-    """ms of `one` pass against its width, stored under `name` and all that it depends on; small models are
-    not measured. Overwrites the one cache that a GPU's graphs know.
-
-    fresh: measure now, whatever is stored.
-    """
+def _stored(
+    runner: Runner, name: str, one: Callable[[KVCache, T], None], each: Sequence[T], repeats: int, fresh: bool
+) -> list[float]:
+    """Median ms of `one` of each, behind CONTEXT cached tokens, kept under `name` and all that it depends
+    on. Overwrites the one cache that a GPU's graphs know. fresh: measure now, whatever is stored."""
     base = runner.base
-    if base.embedding.numel() < _SMALL:
-        return UNMEASURED
 
     def measure() -> list[float]:
         cache = runner.cache(CONTEXT)
         runner.prefill(cache, [0] * CONTEXT)
-        return [median_ms(partial(one, cache, width), 5) for width in widths]
+        return [median_ms(partial(one, cache, what), repeats) for what in each]
 
     key = f"{name} of {base.config} {base.dtype} on {fingerprint(base.device)}"
-    return Curve(widths, tuple(measure() if fresh else cached(key, measure)))
+    return measure() if fresh else cached(key, measure)
+
+
+def curve(runner: Runner, name: str, widths: tuple[int, ...], one: Pass, *, fresh: bool = False) -> Curve:
+    """ms of `one` pass against its width, stored under `name`; small models are not measured. Overwrites the
+    one cache that a GPU's graphs know.
+
+    fresh: measure now, whatever is stored.
+    """
+    if runner.base.embedding.numel() < _SMALL:
+        return UNMEASURED
+    return Curve(widths, tuple(_stored(runner, name, one, widths, 5, fresh)))
 
 
 def step_times(steps: WholeSteps, request: GenerateRequest, *, fresh: bool = False) -> Times:
@@ -153,20 +162,15 @@ def step_times(steps: WholeSteps, request: GenerateRequest, *, fresh: bool = Fal
     Captures what it measures, so the first call on a machine takes seconds.
     """
     runner, shapes = steps.runner, (PLAIN, *SHAPES)
-    base = runner.base
-    if base.embedding.numel() < _SMALL:
+    if runner.base.embedding.numel() < _SMALL:
         return UNMEASURED_STEPS
-
-    def measure() -> list[float]:
-        cache = runner.cache(CONTEXT)
-        runner.prefill(cache, [0] * CONTEXT)
-        return [median_ms(partial(steps.trial, request, shape, CONTEXT), 15) for shape in shapes]
-
     heads = "" if runner.heads is None else runner.heads.sha256[:12]
     name = f"steps {Kind.of(request)} {shapes} heads {heads}"
-    key = f"{name} of {base.config} {base.dtype} on {fingerprint(base.device)}"
-    ms = measure() if fresh else cached(key, measure)
-    return dict(zip(shapes, ms, strict=True))
+
+    def one(cache: KVCache, shape: Shape) -> None:
+        steps.trial(request, shape, CONTEXT)
+
+    return dict(zip(shapes, _stored(runner, name, one, shapes, 15, fresh), strict=True))
 
 
 def width_curve(runner: Runner, *, fresh: bool = False) -> Curve:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from model.kernels.choice import greedy
+from model.kernels.choice import greedy, log_p
 from model.request import GenerateRequest
 from model.sampling import Kind, gumbel, sample
 
@@ -44,8 +44,7 @@ class Draw:
         top_p = self.top_p if kind.cut else 1.0
         ids = sample(logits_NV, positions_N, self.temperature, top_p, self.seed)
         norm = report[2]
-        log = logits_NV.gather(-1, ids[:, None])[:, 0].float() - norm
-        return torch.stack((ids.float(), log, norm)), ids
+        return torch.stack((ids.float(), log_p(logits_NV, ids, norm), norm)), ids
 
     def noise(self, positions_N: torch.Tensor, ids_NC: torch.Tensor) -> torch.Tensor:
         """The noise [N, C] that `choose` adds for these tokens."""

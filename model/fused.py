@@ -45,7 +45,6 @@ class ArStep:
     def __init__(self, runner: CudaRunner, kind: Kind, reach: int) -> None:
         self._runner, self._kind, self._reach = runner, kind, reach
         device = runner.device
-        self.token = runner.pending
         # What comes back in one copy: the token, its log probability, the normaliser (NaN shows there).
         self._out = torch.zeros(3, 1, device=device)
         self._fields = torch.zeros(4, 1, dtype=torch.int32, device=device)
@@ -56,11 +55,11 @@ class ArStep:
         self._fields[1].copy_(runner.device_length)
         head = runner.head_of.get(Role.CLEAN)
         route = [] if head is None else [(0, 1, head)]
-        x = F.embedding(self.token, runner.base.embedding)
+        x = F.embedding(runner.pending, runner.base.embedding)
         states = runner.forward(x, self._fields, route, self._reach)
         logits = linear(states, runner.base.head_weight(), runner.space)
         report, ids = runner.draw.choose(logits, runner.device_length.long() + 1, self._kind)
-        self.token.copy_(ids)
+        runner.pending.copy_(ids)
         self._out.copy_(report)
         runner.device_length.add_(1)
 
@@ -89,7 +88,7 @@ class DraftParts:
         vocab, weight = heads.draft_vocab, base.head_weight()
         if vocab.numel():
             self.vocab = vocab[vocab < limit]
-            self.rows = weight[self.vocab].contiguous()
+            self.rows = weight[self.vocab]
         else:
             self.vocab = torch.arange(limit, device=runner.device)
             self.rows = weight[:limit]
@@ -99,7 +98,7 @@ class DraftParts:
         # Of every token that can be drafted, once: its share of the recurrent input when it was picked, and
         # its output row seen through the head.
         self.of_candidate = linear(_norm(base.embedding[self.vocab]), self.token, space)
-        self.view = linear(self.rows.contiguous(), sequential.out.to(dtype).t().contiguous(), space)
+        self.view = linear(self.rows, sequential.out.to(dtype).t().contiguous(), space)
         self.mask = heads.mask.to(dtype)
         self.candidates = heads.config.candidates
 

@@ -147,11 +147,10 @@ def sample(
 
 def logprob(logits_NV: torch.Tensor, ids_N: torch.Tensor) -> torch.Tensor:
     """log p [N] of the chosen tokens at temperature 1, in float32. On a GPU with the bits of whole steps."""
-    chosen_N1 = ids_N[:, None]
     if logits_NV.is_cuda:
-        from model.kernels.choice import greedy
+        from model.kernels.choice import greedy, log_p
 
         report, _ = greedy(logits_NV.contiguous())
-        return logits_NV.gather(-1, chosen_N1)[:, 0].float() - report[2]
+        return log_p(logits_NV, ids_N, report[2])
     # log_softmax works row by row: the result does not depend on how many rows there are.
-    return logits_NV.float().log_softmax(-1).gather(-1, chosen_N1)[:, 0]
+    return logits_NV.float().log_softmax(-1).gather(-1, ids_N[:, None])[:, 0]

@@ -36,7 +36,7 @@ class WholeSteps:
         self._parts: DraftParts | None = None
         self._captured: dict[tuple[object, ...], VerifiedStep] = {}
         self._length, self._reach, self._kind = 0, 0, GREEDY
-        self._running: tuple[Shape, VerifiedStep | None] = (PLAIN, None)
+        self._running: VerifiedStep | None = None  # None: a plain one
 
     def serves(self, cache: KVCache) -> bool:
         """Is this the cache that the steps work on?"""
@@ -57,26 +57,24 @@ class WholeSteps:
     def launch(self, shape: Shape, points: Sequence[int]) -> None:
         """Start a step; the device works on when this returns."""
         if shape == PLAIN:
-            if self._running[0] != PLAIN:
+            if self._running is not None:
                 self.runner.draft.fill_(-1)  # it is not verified, and the next step's would be another
-            self._running = PLAIN, None
+            self._running = None
             self.runner.ar_step(self._length, self._kind).launch()
             return
-        step = self._step(shape)
-        step.hang(points)
-        self._running = shape, step
-        step.launch()
+        self._running = self._step(shape)
+        self._running.hang(points)
+        self._running.launch()
 
     def collect(self) -> Verified:
         """What the last launched step made: the one wait for the device. Raises NumericsError for NaN
         logits.
         """
-        _, step = self._running
-        if step is None:
+        if self._running is None:
             token, log = self.runner.ar_step(self._length, self._kind).collect()
             made = Verified([token], [log], [])
         else:
-            made = step.collect()
+            made = self._running.collect()
         self._length += len(made.ids)
         return made
 

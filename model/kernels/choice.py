@@ -80,3 +80,8 @@ def greedy(logits_TV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         **pdl(logits_TV),
     )  # fmt: skip
     return report, ids
+
+
+def log_p(logits_TV: torch.Tensor, ids_T: torch.Tensor, norm_T: torch.Tensor) -> torch.Tensor:
+    """log p [T] of any ids, from the normalisers of a report."""
+    return logits_TV.gather(-1, ids_T[:, None])[:, 0].float() - norm_T
