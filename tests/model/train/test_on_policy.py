@@ -16,7 +16,7 @@ from model.train.onpolicy.trajectory import Pass, Rollout, levenshtein
 from model.train.reading import ConfigError
 from model.train.trainer import Trainer
 from model.train.verifier import open_verifier
-from tests.model.train.test_resume import curve
+from tests.model.train.test_resume import curve, interrupted
 from tests.model.train.toy import judged, toy
 from verify.verdict import NEVER_A_REWARD, Status
 from verify.verifiers import TaskVerifier
@@ -76,16 +76,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_resumes_on_the_same_curve(mixed: Path, tmp_path: Path, method: str) -> None:
     config = judged(tmp_path, 12, method, start=str(mixed))
     Trainer(config, tmp_path / "whole").fit()
-
-    def interrupt(record: dict[str, Any]) -> None:
-        if record["step"] == 10:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(config, tmp_path / "broken", interrupt).fit()
-    again = Trainer(config, tmp_path / "broken")
-    assert again.resume()
-    again.fit()
+    interrupted(config, tmp_path / "broken", 10).fit()
     assert curve(tmp_path / "whole") == curve(tmp_path / "broken")
     assert any(record.get("on_policy") for record in log(tmp_path / "whole"))  # it did learn from rollouts
 

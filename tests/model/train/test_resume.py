@@ -32,6 +32,20 @@ def curve(run: Path) -> list[tuple[int, float]]:
     return [(r["step"], r["loss"]) for r in map(json.loads, (run / "log.jsonl").read_text().splitlines())]
 
 
+def interrupted(config: TrainConfig, run: Path, step: int) -> Trainer:
+    """A run stopped when it has logged `step`, and taken up again by another trainer."""
+
+    def interrupt(record: dict[str, Any]) -> None:
+        if record["step"] == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(config, run, interrupt).fit()
+    again = Trainer(config, run)
+    assert again.resume()
+    return again
+
+
 def test_golden_losses(make_config: Make, tmp_path: Path) -> None:
     Trainer(make_config(), tmp_path / "run").fit()
     golden = [tuple(pair) for pair in json.loads(GOLDEN.read_text())]
@@ -44,15 +58,7 @@ def test_golden_losses(make_config: Make, tmp_path: Path) -> None:
 def test_interrupted_run_resumes_on_the_same_curve(make_config: Make, tmp_path: Path, stop: int) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     Trainer(make_config(), whole).fit()
-
-    def interrupt(record: dict[str, Any]) -> None:
-        if record["step"] == stop:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(make_config(), broken, interrupt).fit()
-    again = Trainer(make_config(), broken)
-    assert again.resume()
+    again = interrupted(make_config(), broken, stop)
     assert again.step == stop // 4 * 4
     again.fit()
     assert curve(broken) == curve(whole)

@@ -21,6 +21,7 @@ from model.train.load import load_forward, load_speaker
 from model.train.masters import Masters
 from model.train.reading import ConfigError
 from model.train.trainer import Trainer
+from tests.model.train.test_resume import interrupted
 
 Make = Callable[..., TrainConfig]
 SAME = {"train": True, "r": 4, "alpha": 8}
@@ -93,16 +94,8 @@ def test_full_fine_tuning_trains_the_layers_and_makes_a_base(
 def test_a_stopped_full_run_goes_on_as_the_same_run(make_config: Make, tmp_path: Path) -> None:
     whole = Trainer(make_config(**FULL), tmp_path / "whole")
     whole.fit()
-
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] == 3:
-            raise KeyboardInterrupt
-
     config = make_config(**{**FULL, "training": {"max_steps": 4, "save_every": 2}})
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(config, tmp_path / "run", stop).fit()
-    again = Trainer(config, tmp_path / "run")
-    assert again.resume()
+    again = interrupted(config, tmp_path / "run", 3)
     assert again.step == 2
     again.fit()
     for name, parameter in whole.parameters.items():

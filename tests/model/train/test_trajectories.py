@@ -16,7 +16,7 @@ from model.train.objectives import order
 from model.train.reading import ConfigError
 from model.train.tensors import Tensors
 from model.train.trainer import Trainer
-from tests.model.train.test_resume import curve
+from tests.model.train.test_resume import curve, interrupted
 
 Make = Callable[..., TrainConfig]
 ORDER = {"constrained_order": True, "order_passes": 4, "order_trajectories": 3}
@@ -80,16 +80,7 @@ def test_states_of_a_trajectory(seed: int, passes: int, horizon: int) -> None:
 def test_constrained_order_trains_and_resumes(make_config: Make, tmp_path: Path) -> None:
     config = make_config(seed_diffusion=ORDER, objectives={"order": 0.4})
     Trainer(config, tmp_path / "whole").fit()
-
-    def interrupt(record: dict[str, object]) -> None:
-        if record["step"] == 11:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(config, tmp_path / "broken", interrupt).fit()
-    again = Trainer(config, tmp_path / "broken")
-    assert again.resume()
-    again.fit()
+    interrupted(config, tmp_path / "broken", 11).fit()
     assert curve(tmp_path / "whole") == curve(tmp_path / "broken")
 
 
