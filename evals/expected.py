@@ -14,6 +14,7 @@ import inspect
 import json
 import platform
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,28 +45,32 @@ class Expected:
 
 
 class ExpectedStore:
-    """Content-addressed files under `folder`."""
+    """Content-addressed files under `folder`. Thread-safe: threads that want one entry wait for the first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.values = ValueStore(folder)
         self._memory: dict[str, Expected] = {}
+        self._locks: dict[str, threading.Lock] = {}
 
     def get(self, task_id: str, inputs: Inputs, reference: str, runner: InputRunner) -> Expected:
         """From the store, else computed and stored. Raises DataError when the reference itself fails."""
-        found = self.known(inputs, reference)
-        if found is None:
-            found = self._compute(task_id, inputs, reference, runner)
-            key = self.key(inputs, reference)
-            path = self._path(key)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps({"key": key, **dataclasses.asdict(found)}))
-            self._memory[key] = found
+        key = self.key(inputs, reference)
+        with self._locks.setdefault(key, threading.Lock()):
+            found = self._known(key, inputs)
+            if found is None:
+                found = self._compute(task_id, inputs, reference, runner)
+                path = self._path(key)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, json.dumps({"key": key, **dataclasses.asdict(found)}))
+                self._memory[key] = found
         return found
 
     def known(self, inputs: Inputs, reference: str) -> Expected | None:
         """What the store holds, if it does."""
-        key = self.key(inputs, reference)
+        return self._known(self.key(inputs, reference), inputs)
+
+    def _known(self, key: str, inputs: Inputs) -> Expected | None:
         if key not in self._memory:
             found = _load(self._path(key), key, len(inputs))
             if found is None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -185,8 +186,8 @@ def refuse_used(path: Path, *, resume: bool) -> None:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write beside, sync, rename: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write beside, sync, rename: readers see the old file or the new one; of several writers one wins."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     with temporary.open("wb") as file:
         file.write(text.encode())
         file.flush()

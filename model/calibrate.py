@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,7 +73,7 @@ def cached(key: str, measure: Callable[[], Any]) -> Any:
     result = measure()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_suffix(f".{os.getpid()}")
+        work = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
         work.write_text(json.dumps({"format": FORMAT, "key": key, "result": result}, indent=1) + "\n")
         work.replace(path)
     except OSError:

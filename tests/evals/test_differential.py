@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from evals.benchmark import Scored, Task, open_benchmark
 from evals.errors import DataError
 from evals.judge import Judge
 from evals.run import judge_twice
-from evals.runner import InputRun, InputRunner
+from evals.runner import InputRun, InputRunner, Inputs
 from tests.evals.conftest import plus_row
 from verify.verdict import Status
 
@@ -31,6 +32,25 @@ def test_references_pass_and_the_store_is_used(plus_data: Path, judge: Judge, ho
     stored = list((home / "evals" / "expected").rglob("*.json"))
     assert len(stored) == 4
     assert all(len(json.loads(p.read_text())["digests"]) for p in stored)
+
+
+def test_a_reference_that_many_threads_want_runs_once(
+    plus_data: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    run = InputRunner.run
+
+    def counted(self: InputRunner, code: str, inputs: Inputs, **settings: Any) -> InputRun:
+        started.append(code)
+        return run(self, code, inputs, **settings)
+
+    monkeypatch.setattr(InputRunner, "run", counted)
+    benchmark = open_benchmark("humaneval+", plus_data)
+    task = benchmark.tasks["HumanEval/0"]
+    answers = [RIGHT[0] + f"  # {n}" for n in range(6)]
+    with ThreadPoolExecutor(len(answers)) as pool:
+        assert all(pool.map(lambda answer: benchmark.score(task, answer, judge).ok, answers))
+    assert sorted(started) == sorted([task.reference, *answers])
 
 
 RIGHT = {

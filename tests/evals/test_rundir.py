@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,4 +115,13 @@ def test_write_atomic_leaves_no_temporary(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a", "one")
     write_atomic(tmp_path / "a", "two")
     assert (tmp_path / "a").read_text() == "two"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_threads_that_write_one_file_at_once_one_wins(tmp_path: Path) -> None:
+    texts = [str(n) * 5_000 for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            list(pool.map(lambda text: write_atomic(tmp_path / "a", text), texts))
+    assert (tmp_path / "a").read_text() in texts
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
