@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
@@ -29,12 +29,13 @@ from model.shapes import PLAIN, SHAPES, Shape, Times
 from model.shapes import UNMEASURED as UNMEASURED_STEPS
 
 if TYPE_CHECKING:
-    from model.engine import Precision
     from model.kvcache import KVCache
     from model.request import GenerateRequest
     from model.runner import Runner
     from model.steps import WholeSteps
 
+Precision = Literal["bf16", "fp32", "mixed"]
+"""Of weights and cache; `mixed` keeps the weights in both."""
 T = TypeVar("T")
 FORMAT = 2
 # Below this many parameters a calibration costs more than it saves.

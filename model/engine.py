@@ -4,53 +4,47 @@
     for step in engine.generate(GenerateRequest(prompt="def add(a, b):", decode="ar")):
         print(step.text, end="")
 
-Precision on a CPU is what this machine is fastest at (model.calibrate), unless `precision` says otherwise. A
-prompt that starts like the last one reuses its cache; that changes no bit of the answer (model.kvcache).
+It accepts a request, chooses its decoder and runs it: over the weights (model.weights), behind what the last
+answer left in the cache (model.lastcache), with drafts planned by what passes cost here (model.planners).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import torch
+from typing import TYPE_CHECKING
 
 from model import ar, diffusion, flow, lookup, verified
-from model.base import Base
 from model.batch import Batch, Cancel, Job, cancel_of
-from model.calibrate import cpu_precision, step_times, width_curve
-from model.checkpoint import base_sha256
 from model.drafter import Drafter
 from model.errors import RequestError
-from model.heads import HeadSet, check_folder, folder_sha256
 from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
-from model.packed import pack, supported
-from model.plan import WIDEST, Curve, Planner
+from model.lastcache import LastCache
+from model.plan import Planner
+from model.planners import Planners
 from model.prompt import check_context, prompt_ids
 from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
 from model.runner import Runner
-from model.sampling import Kind
 from model.session import Session
-from model.shapes import ShapePlanner, Times
 from model.tokenizer import Tokenizer
+from model.weights import Weights
 
 if TYPE_CHECKING:
+    from model.calibrate import Precision
     from model.steps import WholeSteps
 
-Precision = Literal["bf16", "fp32", "mixed"]
-DTYPE = {"bf16": torch.bfloat16, "fp32": torch.float32, "mixed": torch.bfloat16}
+Decoder = Callable[[KVCache, Session], Iterator[Step]]
+"""Decodes an answer over a cache that holds its prompt without the last token."""
 
 
 class Engine:
-    """precision: of weights and cache. `mixed` keeps the weights twice: bf16 for passes of one token, fp32 to
-    read prompts (and for every pass with drafts), for CPUs without bf16 units.
+    """precision: of weights and cache (model.weights), None for what suits the device.
 
-    Raises WeightsError for a folder or heads that cannot be used.
+    Raises WeightsError for a folder or heads that cannot be used, RequestError for a device that is not here.
     """
 
     def __init__(
@@ -65,104 +59,45 @@ class Engine:
     ) -> None:
         self.folder, self.name = Path(folder), name
         self.tokenizer = Tokenizer(self.folder)
-        self.device = torch.device(_resolve(device))
-        self.base_sha256 = base_sha256(self.folder)
-        self._last: tuple[Runner, list[int], KVCache] | None = None
-        self._drafter_made: Drafter | None = None
-        self._planner: Planner | None = None
-        self._curve: Curve | None = None
-        self._times: dict[Kind, Times] = {}
-        self._costs: dict[bool, Curve] = {}
-        self._lanes: Lanes | None = None
-        self.heads: HeadSet | None = None
-        self._heads_folder = None if heads is None else Path(heads)
-        self._head_roles = self._check_heads()
-        self.precision: Precision = precision or self._default_precision()
-        self.base = self._load(DTYPE[self.precision], context)
-        self.context = min(context or self.base.config.context, self.base.config.context)
-        self._wide_base = self._load(torch.float32, context) if self.precision == "mixed" else None
-        self._pack()
-        self.runner, self._wide = self._runners()
-        if Role.CLEAN in self._head_roles:
-            self._mount_heads()
-
-    def _check_heads(self) -> set[Role]:
-        """Roles that the heads serve. Raises WeightsError for heads that do not fit."""
-        if self._heads_folder is None:
-            return set()
-        config = check_folder(
-            self._heads_folder,
-            base_sha256=self.base_sha256,
+        self.weights = Weights(
+            self.folder,
+            device=device,
+            heads=None if heads is None else Path(heads),
             tokenizer_sha256=self.tokenizer.sha256,
+            context=context,
+            precision=precision,
         )
-        return {head.role for head in config.heads.values()}
-
-    def _mount_heads(self) -> None:
-        """Load the heads when a request first needs them: `ar` without an AR head never does, and pays
-        nothing.
-        """
-        if self._heads_folder is None or self.heads is not None:
-            return
-        for base in (self._wide_base, self.base):
-            if base is not None:
-                self.heads = HeadSet.load(
-                    self._heads_folder,
-                    base,
-                    base_sha256=self.base_sha256,
-                    tokenizer_sha256=self.tokenizer.sha256,
-                )
-        self._pack()
-        self.runner, self._wide = self._runners()
-        self.forget()
-
-    def _pack(self) -> None:
-        for base in (self.base, self._wide_base):
-            if base is not None and self.device.type == "cpu" and supported():
-                pack(base)
-
-    def _runners(self) -> tuple[Runner, Runner]:
-        """For passes of one token, and for passes of many."""
-        if self.device.type == "cuda":
-            from model.cuda import CudaRunner
-            from model.cuda import supported as fast
-
-            if fast(self.base):
-                graphs = CudaRunner(self.base, self.heads)
-                return graphs, graphs
-        runner = Runner(self.base, self.heads, prompt_base=self._wide_base)
-        return runner, Runner(self._wide_base, self.heads) if self._wide_base is not None else runner
-
-    def _default_precision(self) -> Precision:
-        if self.device.type != "cpu":
-            return "bf16"
-        best = cpu_precision(self.folder)
-        # With drafts, `ar` and `verified` must be one precision, or they would not be one answer.
-        return "fp32" if best == "mixed" and self.drafts else best
-
-    def _load(self, dtype: torch.dtype, context: int | None) -> Base:
-        return Base.load(self.folder, dtype=dtype, device=self.device, context=context)
+        self.device = self.weights.device
+        longest = self.weights.base.config.context
+        self.context = min(context or longest, longest)
+        self._last = LastCache()
+        self.planners = Planners(measuring=self._last.drop)
+        self._own_drafter: Drafter | None = None
+        self._heads_drafter: Drafter | None = None
+        self._lanes: Lanes | None = None
 
     @property
     def info(self) -> ModelInfo:
         return ModelInfo(
             name=self.name,
-            family=self.base.config.family,
+            family=self.weights.base.config.family,
             context=self.context,
             device=str(self.device),
-            precision=self.precision,
-            base_sha256=self.base_sha256,
+            precision=self.weights.precision,
+            base_sha256=self.weights.base_sha256,
             tokenizer_sha256=self.tokenizer.sha256,
-            heads_sha256=folder_sha256(self._heads_folder) if self._heads_folder is not None else "",
+            heads_sha256=self.weights.heads_sha256,
         )
 
     @property
     def drafts(self) -> bool:
         """Has it a head that drafts? Without one `verified` decodes as `ar` does."""
-        return Role.DRAFT in self._head_roles
+        return Role.DRAFT in self.weights.head_roles
 
     def forget(self) -> None:
         """Drop all caches: the next request reads its prompt from the start."""
-        self._last = self._lanes = None
+        self._last.drop()
+        self._lanes = None
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text))
@@ -217,7 +152,7 @@ class Engine:
         if jobs:
             capacity = max(len(job.prompt) + requests[job.index].max_tokens for job in jobs)
             rows = min(max_batch or default_rows(self.device), len(jobs))
-            self._lanes = lanes_for(self.runner, rows, capacity, self._lanes)
+            self._lanes = lanes_for(self.weights.runner, rows, capacity, self._lanes)
             yield from Batch(self._lanes, jobs, rows).run()
         for index in singly:
             prompt, mode = accepted[index]
@@ -255,19 +190,16 @@ class Engine:
             yield session.step(forwards=0)
             return
         # No drafting head in these: they have the precision of `ar` even where that is mixed.
-        drafts = self.drafts or self._drafter_made is not None
+        drafts = self.drafts or self._own_drafter is not None
         plain = mode in ("ar", "lookup") or (mode == "verified" and not drafts)
-        if not plain:
-            self._mount_heads()
-        runner = self.runner if plain else self._wide
-        # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
+        if not plain and self.weights.mount():
+            self.forget()
+        runner = self.weights.runner if plain else self.weights.wide
         capacity = len(prompt) + request.max_tokens
-        checked = mode == "verified" and not plain
-        steps = self._whole_steps(request, capacity) if checked else None
-        shapes = self._shape_planner(steps, request) if steps is not None else None
-        planner = self.planner if checked and steps is None else None
-        pace = self._pace(request) if mode == "lookup" else None
-        cache = self._cache(runner, prompt, capacity)
+        steps = self._whole_steps(request, capacity) if mode == "verified" and not plain else None
+        # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
+        decode = self._decoder(runner, request, "ar" if plain and mode == "verified" else mode, steps)
+        cache = self._last.take(runner, prompt, capacity)
         if steps is not None and not steps.serves(cache):
             cache = runner.cache(capacity)  # a longer answer's, of another kind, was left
         try:
@@ -275,19 +207,25 @@ class Engine:
             if not plain:
                 runner.ask_router(cache, prompt)
             session.prefilled()
-            if pace is not None:
-                yield from lookup.decode(runner, cache, session, pace)
-            elif plain:
-                yield from ar.decode(runner, cache, session)
-            elif steps is not None and shapes is not None:
-                yield from verified.decode_whole(steps, cache, session, shapes)
-            elif planner is not None:
-                yield from verified.decode(runner, cache, session, self._drafter(), planner)
-            else:
-                parts = flow.Parts(runner, cache, self.tokenizer, self.draft_limit)
-                yield from flow.decode(parts, session, diffusion.Rules.of(request))
+            yield from decode(cache, session)
         finally:
-            self._last = (runner, [*prompt, *session.ids], cache)
+            self._last.put(runner, [*prompt, *session.ids], cache)
+
+    def _decoder(
+        self, runner: Runner, request: GenerateRequest, mode: Decode, steps: WholeSteps | None
+    ) -> Decoder:
+        """steps: for `verified` in whole steps."""
+        if mode == "ar":
+            return partial(ar.decode, runner)
+        if mode == "lookup":
+            return partial(lookup.decode, runner, pace=self.planners.of_copies(runner, request))
+        if mode == "diffusion":
+            parts = flow.Parts(runner, self.tokenizer, self.draft_limit)
+            return partial(flow.decode, parts, rules=diffusion.Rules.of(request))
+        if steps is not None:
+            return partial(verified.decode_whole, steps, planner=self.planners.of_steps(steps, request))
+        planner = self.planners.of_passes(runner)
+        return partial(verified.decode, runner, drafter=self._drafter(runner), planner=planner)
 
     def _session(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
@@ -303,73 +241,20 @@ class Engine:
         mask_id = self.tokenizer.mask_id
         return self.tokenizer.vocab_size if mask_id is None else min(mask_id, self.tokenizer.vocab_size)
 
-    def _drafter(self) -> Drafter:
-        if self._drafter_made is None:
-            self._drafter_made = Drafter(self._wide, self.draft_limit)
-        return self._drafter_made
+    def _drafter(self, runner: Runner) -> Drafter:
+        if self._own_drafter is not None:
+            return self._own_drafter
+        if self._heads_drafter is None:
+            self._heads_drafter = Drafter(runner, self.draft_limit)
+        return self._heads_drafter
 
     def draft_with(self, drafter: Drafter | None, planner: Planner | None = None) -> None:
         """Use another source of drafts (None: the heads) and a planner: for measurements and tests."""
-        self._drafter_made, self._planner, self._curve = drafter, planner, None
-
-    @property
-    def planner(self) -> Planner:
-        """Of one answer's drafts, each a fresh one: an answer's passes do not depend on those before it."""
-        if self._planner is not None:
-            return self._planner
-        if self._curve is None:
-            self._last = None  # measuring overwrites the one cache that a GPU's graphs know
-            self._curve = width_curve(self._wide)
-        return Planner(self._curve, limit=31)
+        self._own_drafter = drafter
+        self.planners.fix(planner)
 
     def _whole_steps(self, request: GenerateRequest, capacity: int) -> WholeSteps | None:
         """`verified` steps that a device does by itself, where it can and the request leaves it free."""
-        own = self._drafter_made is None or type(self._drafter_made) is Drafter
-        if not own or request.block is not None:
+        if self._own_drafter is not None or request.block is not None:
             return None
-        return self._wide.whole_steps(capacity, self.draft_limit)
-
-    def _shape_planner(self, steps: WholeSteps, request: GenerateRequest) -> ShapePlanner:
-        """Like `planner`, of one answer."""
-        kind = Kind.of(request)
-        if kind not in self._times:
-            self._last = None
-            self._times[kind] = step_times(steps, request)
-        return ShapePlanner(self._times[kind])
-
-    def _pace(self, request: GenerateRequest) -> lookup.Pace:
-        """The same for `lookup`."""
-        sampled = request.temperature > 0
-        if sampled not in self._costs:
-            self._last = None
-            self._costs[sampled] = lookup.costs(self.runner, sampled)
-        return lookup.Pace(self._costs[sampled])
-
-    def _cache(self, runner: Runner, prompt: list[int], capacity: int) -> KVCache:
-        """A cache that holds as much of the prompt (without its last token) as the last answer left."""
-        if self._last is not None:
-            owner, known, cache = self._last
-            self._last = None
-            if owner is runner and cache.capacity >= capacity + WIDEST:
-                cache.truncate(_common(known[: cache.length[0]], prompt[:-1]))
-                return cache
-        return runner.cache(capacity)
-
-
-def _common(one: list[int], two: list[int]) -> int:
-    """Length of the common start."""
-    size = min(len(one), len(two))
-    return next((i for i in range(size) if one[i] != two[i]), size)
-
-
-def _resolve(device: str) -> str:
-    """`auto` is a GPU when there is one. Raises RequestError for a device that is not here."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise RequestError(f"{device!r} is no device: use auto, cpu, cuda or cuda:1") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise RequestError("there is no CUDA device here: use --device cpu")
-    return device
+        return self.weights.wide.whole_steps(capacity, self.draft_limit)

@@ -27,15 +27,14 @@ QUANTILE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the flow works with. limit: token ids from here on are never written."""
+    """What the flow works with, besides the cache. limit: token ids from here on are never written."""
 
     runner: Runner
-    cache: KVCache
     tokenizer: Tokenizer
     limit: int
 
 
-def decode(parts: Parts, session: Session, rules: diffusion.Rules) -> Iterator[Step]:
+def decode(parts: Parts, cache: KVCache, session: Session, rules: diffusion.Rules) -> Iterator[Step]:
     """One answer, from a cache that holds the prompt without its last token.
 
     The AR head writes the scaffold: the opening of the answer up to the first line that begins a suite,
@@ -44,7 +43,7 @@ def decode(parts: Parts, session: Session, rules: diffusion.Rules) -> Iterator[S
     left to right, `rules.flight` at a time, each in as few passes as its confidence allows. When the canvas
     is full and the answer has not ended, it grows by a block. All heads read and extend one cache.
     """
-    runner, cache = parts.runner, parts.cache
+    runner = parts.runner
 
     # 1. Length: one query token after the prompt, in a pass of its own; it leaves no trace in the cache.
     canvas = session.request.max_tokens

@@ -16,7 +16,7 @@ from model.errors import RequestError, WeightsError
 from model.names import DEFAULT, DEFAULT_LARGE_GPU, NAMED
 
 if TYPE_CHECKING:
-    from model.engine import Precision
+    from model.calibrate import Precision
     from model.request import Model
 
 _LOG = logging.getLogger("model")

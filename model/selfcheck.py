@@ -78,7 +78,7 @@ class Subject:
         """The engine's, with its heads mounted. Its caches are the caller's: the engine keeps none."""
         complete(self.engine, GenerateRequest(prompt="warm", max_tokens=1, decode="verified"))
         self.engine.forget()
-        return self.engine.runner
+        return self.engine.weights.runner
 
     def ids(self, count: int) -> list[int]:
         """Tokens of a long chat message, always the same: `count` or what the context holds."""
@@ -87,7 +87,7 @@ class Subject:
 
     @property
     def exact(self) -> bool:
-        return self.engine.precision != "mixed"
+        return self.engine.weights.precision != "mixed"
 
 
 def run(subject: Subject, only: Sequence[str] | None = None) -> Iterator[Check]:
@@ -116,10 +116,10 @@ def mixed(subject: Subject) -> Found:
         return Found(None, f"the float32 reference takes {need / 1e9:.0f} GB, {free / 1e9:.0f} are free")
     base, heads = Base.load(engine.folder, dtype=torch.float32, device="cpu", fp8=False), None
     if subject.heads is not None:
-        base_sha256, tokenizer_sha256 = engine.base_sha256, engine.tokenizer.sha256
+        base_sha256, tokenizer_sha256 = engine.weights.base_sha256, engine.tokenizer.sha256
         heads = HeadSet.load(subject.heads, base, base_sha256=base_sha256, tokenizer_sha256=tokenizer_sha256)
     ids = subject.ids(HISTORY + 32)
-    return mixed_passes(subject.runner(), Runner(base, heads), ids, LIMIT[engine.precision])
+    return mixed_passes(subject.runner(), Runner(base, heads), ids, LIMIT[engine.weights.precision])
 
 
 def pieces(subject: Subject) -> Found:

@@ -51,7 +51,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     if not isinstance(engine, Engine):
         raise RequestError(f"{options.model} does not run in our engine, which this group measures")
     yield from _compare(engine, options, options.repeats)
-    if engine.precision != "fp32":
+    if engine.weights.precision != "fp32":
         folder, name, device = engine.folder, engine.name, str(engine.device)
         del engine
         exact = Engine(folder, name=name, device=device, precision="fp32")
@@ -81,7 +81,7 @@ def _compare(engine: Engine, options: BenchOptions, repeats: int, suffix: str = 
         compared += max(len(mine[0].ids), len(other[0].ids))
         ours += mine
         theirs += other
-    name = f"transformers loop, {engine.precision}"
+    name = f"transformers loop, {engine.weights.precision}"
     decode = [[len(run.ids) / run.decode_s for run in runs] for runs in (ours, theirs)]
     yield _row("ar_decode" + suffix, decode[0], decode[1], name)
     prefill = [[run.prompt_tokens / run.prefill_s for run in runs] for runs in (ours, theirs)]
@@ -126,9 +126,9 @@ class Peer:
 
         self._device = engine.device
         self._ends = engine.tokenizer.eos_ids
-        self._dtype = torch.float32 if engine.precision == "fp32" else torch.bfloat16
+        self._dtype = torch.float32 if engine.weights.precision == "fp32" else torch.bfloat16
         self._decoder = read(self._dtype)
-        self._reader = read(torch.float32) if engine.precision == "mixed" else self._decoder
+        self._reader = read(torch.float32) if engine.weights.precision == "mixed" else self._decoder
 
     def run(self, prompt: list[int], max_tokens: int) -> Run:
         """Read all but the prompt's last token at once, then go token by token, as the engine does."""

@@ -70,7 +70,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
         return
     prompts = PROMPTS[: 3 if options.quick else 20 if engine.device.type == "cuda" else 4]
     complete(engine, GenerateRequest(prompt="warm", max_tokens=2, decode="verified"))
-    curve = width_curve(engine.runner, fresh=True)
+    curve = width_curve(engine.weights.runner, fresh=True)
     engine.forget()  # what was measured lies in a GPU's one cache
     same, tokens, passes = 0, 0, 0
     times: dict[str, list[float]] = {name: [] for name in ("ar", "verified", "useless", "oracle")}

@@ -56,11 +56,11 @@ def floor_ms(engine: Engine) -> float | None:
     """ms to read the weights that a token needs, None where their number depends on the token or on what is
     FP8.
     """
-    config = engine.base.config
+    config = engine.weights.base.config
     if config.experts or is_fp8(engine.folder):
         return None
     weights = shape_of(engine.folder).parameters - (0 if config.tied else config.vocab * config.hidden)
-    return weights * engine.base.dtype.itemsize / floor.bandwidth(engine.device) * 1e3
+    return weights * engine.weights.base.dtype.itemsize / floor.bandwidth(engine.device) * 1e3
 
 
 def rows(options: BenchOptions) -> Iterator[Row]:
@@ -75,14 +75,14 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     found: dict[int, float] = {}
     for width in (w for w in WIDTHS if w <= widest):
         yield from guarded(
-            f"pass of {width}", functools.partial(_row, engine.runner, width, repeats, least, found)
+            f"pass of {width}", functools.partial(_row, engine.weights.runner, width, repeats, least, found)
         )
     if {8, 32} <= found.keys():
         ratio = found[32] / found[8]
         note = "goal 1.6"
         yield Row("pass of 32 beside 8", found[32], "ms", found[8], ratio, peer="pass of 8", note=note)
     if options.plot is not None and found:
-        draw(found, least, f"{engine.name}, {engine.precision}, {engine.device}", options.plot)
+        draw(found, least, f"{engine.name}, {engine.weights.precision}, {engine.device}", options.plot)
 
 
 def _row(

@@ -117,7 +117,7 @@ def test_a_bad_request_is_named_before_the_first_pass(engines):
 def test_nan_logits_are_a_numerics_error(tmp_path):
     engine = make_engine(tmp_path)
     with torch.no_grad():
-        engine.base.norm.weight[0] = float("nan")
+        engine.weights.base.norm.weight[0] = float("nan")
     with pytest.raises(NumericsError, match="NaN"):
         list(engine.generate_many([GenerateRequest(prompt="x", max_tokens=2)] * 2))
 
@@ -128,9 +128,9 @@ def test_no_requests_are_no_steps(engines):
 
 def test_equal_prompts_are_read_once(engines, monkeypatch):
     engine, seen = engines[0], []
-    prefill = type(engine.runner).prefill
+    prefill = type(engine.weights.runner).prefill
     monkeypatch.setattr(
-        type(engine.runner),
+        type(engine.weights.runner),
         "prefill",
         lambda self, cache, ids: (seen.append(len(ids)), prefill(self, cache, ids)),
     )
@@ -152,7 +152,7 @@ def test_an_abandoned_batch_leaves_a_usable_engine(engines):
 
 
 def test_rows_append_truncate_fork_and_copy(engines):
-    runner = engines[0].runner
+    runner = engines[0].weights.runner
     cache = KVCache(runner.base.config, 3, 40, torch.float32)
     view = cache.part(1, 2)
     runner.prefill(view, [1, 2, 3, 4, 5])

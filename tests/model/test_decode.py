@@ -36,7 +36,9 @@ def make_engine(root, family="qwen2", seed=0, precision=None, spread=1.0) -> Eng
     randomise(base, heads, seed)
     bare = Engine(folder, name="tiny")
     place = root / f"heads-{family}{seed}"
-    heads.save(place, base, base_sha256=bare.base_sha256, tokenizer_sha256=bare.tokenizer.sha256, training={})
+    heads.save(
+        place, base, base_sha256=bare.weights.base_sha256, tokenizer_sha256=bare.tokenizer.sha256, training={}
+    )
     return Engine(folder, name="tiny", heads=place, precision=precision)
 
 
@@ -102,7 +104,7 @@ def same(one, two) -> bool:
 def test_verified_is_ar_token_for_token(engines, request, which, rate, seed):
     engine = engines[which]
     plain = complete(engine, dataclasses.replace(request, decode="ar"))
-    engine._drafter_made = Oracle(plain.token_ids, len(request.prompt_ids), rate, seed) if rate else None
+    engine.draft_with(Oracle(plain.token_ids, len(request.prompt_ids), rate, seed) if rate else None)
     checked = complete(engine, dataclasses.replace(request, decode="verified"))
     assert same(plain, checked)
     assert checked.forwards <= checked.tokens
@@ -114,9 +116,9 @@ def test_verified_with_a_perfect_draft_needs_few_passes(engines):
         prompt="def f(", max_tokens=64, seed=1, temperature=1.0, block=16, extra={"branches": 16}
     )
     plain = complete(engine, request)
-    engine._drafter_made = Oracle(plain.token_ids, plain.prompt_tokens, 1.0, 0)
+    engine.draft_with(Oracle(plain.token_ids, plain.prompt_tokens, 1.0, 0))
     checked = complete(engine, dataclasses.replace(request, decode="verified"))
-    engine._drafter_made = None
+    engine.draft_with(None)
     assert same(plain, checked)
     assert checked.forwards <= 2 + plain.tokens // 16
 
@@ -144,16 +146,22 @@ def test_same_seed_same_run_and_other_seed_other_run(engines):
     assert first.token_ids != other.token_ids
 
 
-def test_two_requests_that_share_a_prefix(engines):
+def test_two_requests_that_share_a_prefix(engines, monkeypatch):
     engine = engines[0]
     fresh = Engine(engine.folder, name="tiny")
     prompts = ["The same long beginning, then A", "The same long beginning, then B", "The same", "Other"]
     shared = Engine(engine.folder, name="tiny")
+    read = []
+    prefill = shared.weights.runner.prefill
+    monkeypatch.setattr(
+        shared.weights.runner, "prefill", lambda cache, ids: (read.append(len(ids)), prefill(cache, ids))[1]
+    )
     for prompt in prompts:
-        fresh._last = None
+        fresh.forget()
         request = GenerateRequest(prompt=prompt, max_tokens=12)
         assert same(complete(fresh, request), complete(shared, request))
-    assert shared._last[2].length[0] > 0
+    whole = [len(engine.encode(GenerateRequest(prompt=prompt))) - 1 for prompt in prompts]
+    assert read == [whole[0], 0, 0, whole[3]]
 
 
 @pytest.mark.parametrize("decode", ["ar", "verified"])
@@ -236,7 +244,7 @@ def test_bad_requests(engines, changes, message):
 def test_nan_weights_are_a_numerics_error(tmp_path):
     engine = make_engine(tmp_path)
     with torch.no_grad():
-        engine.base.norm.weight[0] = float("nan")
+        engine.weights.base.norm.weight[0] = float("nan")
     with pytest.raises(NumericsError, match="NaN"):
         complete(engine, GenerateRequest(prompt="x", max_tokens=2))
 
@@ -265,22 +273,22 @@ def test_heads_are_mounted_when_needed(engines, tmp_path):
     base, bare = Base.load(folder), Engine(folder, name="tiny")
     heads = HeadSet.create(base, HeadsConfig.parse(raw, "test"), MASK_ID)
     randomise(base, heads)
-    heads.save(tmp_path, base, base_sha256=bare.base_sha256, tokenizer_sha256=bare.tokenizer.sha256)
+    heads.save(tmp_path, base, base_sha256=bare.weights.base_sha256, tokenizer_sha256=bare.tokenizer.sha256)
     engine = Engine(folder, name="tiny", heads=tmp_path)
     request = GenerateRequest(prompt="lazy", max_tokens=12)
     plain = complete(engine, request)
-    assert engine.heads is None
+    assert engine.weights.heads is None
     assert engine.info.heads_sha256
     assert same(plain, complete(bare, request))
     assert same(plain, complete(engine, dataclasses.replace(request, decode="verified", block=8)))
-    assert engine.heads is not None
+    assert engine.weights.heads is not None
     assert same(plain, complete(engine, request))
 
 
 def test_measuring_widths_leaves_the_answer_alone(engines, monkeypatch):
     """On a GPU all passes share one cache, and the planner's first use measures passes in it."""
     engine = engines[0]
-    runner = engine._wide
+    runner = engine.weights.wide
     one = runner.cache(600)
 
     def cache(capacity, rows=1):
@@ -292,7 +300,7 @@ def test_measuring_widths_leaves_the_answer_alone(engines, monkeypatch):
         return UNMEASURED
 
     monkeypatch.setattr(runner, "cache", cache)
-    monkeypatch.setattr("model.engine.width_curve", measure)
+    monkeypatch.setattr("model.planners.width_curve", measure)
     engine.forget()
     request = GenerateRequest(prompt="def add(a, b):", max_tokens=24, decode="ar")
     truth = complete(engine, request).token_ids
@@ -305,11 +313,11 @@ def test_measuring_widths_leaves_the_answer_alone(engines, monkeypatch):
 def test_verified_without_a_drafter_decodes_as_ar_does(tmp_path, monkeypatch, temperature):
     """No blocks that nothing was trained to fill, no widths to measure for them."""
     engine = Engine(tiny_folder(tmp_path), name="tiny")
-    monkeypatch.setattr("model.engine.width_curve", None)
+    monkeypatch.setattr("model.planners.width_curve", None)
     widths = []
-    run = engine.runner.run
+    run = engine.weights.runner.run
     monkeypatch.setattr(
-        engine.runner, "run", lambda cache, parts: (widths.append(len(parts)), run(cache, parts))[1]
+        engine.weights.runner, "run", lambda cache, parts: (widths.append(len(parts)), run(cache, parts))[1]
     )
     request = GenerateRequest(
         prompt="def add(a, b):", max_tokens=9, decode="verified", temperature=temperature

@@ -47,7 +47,7 @@ def repeating(request: GenerateRequest) -> GenerateRequest:
 @given(request=requests, which=st.integers(0, 3), flat=st.booleans())
 def test_lookup_is_ar_token_for_token(engines, request, which, flat):
     engine, request = engines[which], repeating(request)
-    engine._costs = {False: FLAT, True: FLAT} if flat else {}
+    engine.planners.lookups = {False: FLAT, True: FLAT} if flat else {}
     plain = complete(engine, dataclasses.replace(request, decode="ar"))
     copied = complete(engine, dataclasses.replace(request, decode="lookup"))
     assert same(plain, copied)
@@ -58,7 +58,7 @@ def test_lookup_is_ar_token_for_token(engines, request, which, flat):
 def test_a_text_that_repeats_needs_few_passes(engines):
     """Greedy decoding of a tiny model soon runs in a circle."""
     engine = engines[3]
-    engine._costs = {False: FLAT}
+    engine.planners.lookups = {False: FLAT}
     request = GenerateRequest(prompt="def f(", max_tokens=400, decode="lookup")
     copied = complete(engine, request)
     assert same(complete(engine, dataclasses.replace(request, decode="ar")), copied)
@@ -119,7 +119,7 @@ class MarkovRunner(Runner):
     """A model whose next token depends on the last one only, so that its distribution is known."""
 
     def __init__(self, engine: Engine, vocab: int, seed: int) -> None:
-        super().__init__(engine.base)
+        super().__init__(engine.weights.base)
         self.table = 1.5 * torch.randn(vocab, vocab, generator=torch.Generator().manual_seed(seed))
         self.widths: list[int] = []
 
@@ -141,7 +141,7 @@ def test_sampled_answers_have_the_distribution_of_the_model(engines):
     runner = MarkovRunner(engines[3], vocab, 0)
     request = GenerateRequest(prompt_ids=(0,), max_tokens=count, temperature=1.0, seed=9)
     session = Session(request, [0], engines[3].tokenizer, model="markov", decode="lookup", cancel=None)
-    cache = engines[3].runner.cache(4)
+    cache = engines[3].weights.runner.cache(4)
     for _ in lookup.decode(runner, cache, session, lookup.Pace(FLAT)):
         pass
     ids = torch.tensor([0, *session.ids])

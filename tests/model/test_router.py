@@ -39,7 +39,9 @@ def engine(request, tmp_path_factory):
             difference = states[1] - states[0]
             for name, sign in (("tests_head", -1), ("docs_head", 1)):
                 heads.router.weight[heads.router.names.index(name)] = sign * difference
-    heads.save(root / "heads", base, base_sha256=bare.base_sha256, tokenizer_sha256=bare.tokenizer.sha256)
+    heads.save(
+        root / "heads", base, base_sha256=bare.weights.base_sha256, tokenizer_sha256=bare.tokenizer.sha256
+    )
     return Engine(folder, name="tiny", heads=root / "heads")
 
 
@@ -58,13 +60,13 @@ def test_the_policy_picks_the_infill_head(engine):
         checked = complete(engine, dataclasses.replace(request, decode="verified"))
         assert plain.token_ids == checked.token_ids
         complete(engine, dataclasses.replace(request, decode="diffusion", extra={"scaffold": 0}))
-        picked.append(engine.runner.head_of[Role.DRAFT])
-    auto = engine.heads.router is not None
+        picked.append(engine.weights.runner.head_of[Role.DRAFT])
+    auto = engine.weights.heads.router is not None
     assert picked == (["tests_head", "docs_head"] if auto else ["diffusion_head"] * 2)
-    assert engine.runner.head_of[Role.CLEAN] == "ar_head"
+    assert engine.weights.runner.head_of[Role.CLEAN] == "ar_head"
 
 
 def test_without_a_prompt_the_first_head_of_a_role_serves(engine):
     complete(engine, GenerateRequest(prompt="x", max_tokens=1, decode="verified"))
-    assert choose(engine.heads)[Role.DRAFT] == "diffusion_head"
+    assert choose(engine.weights.heads)[Role.DRAFT] == "diffusion_head"
     assert choose(None) == {}

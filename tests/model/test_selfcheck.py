@@ -80,7 +80,7 @@ def test_a_batch_that_is_not_its_members(engine, monkeypatch):
 
 
 def test_rows_that_depend_on_the_width(engine, monkeypatch):
-    projection = engine.base.layers[0].o
+    projection = engine.weights.base.layers[0].o
     plain = projection.forward
     monkeypatch.setattr(projection, "forward", lambda x, route: plain(x, route) + 1e-3 * x.shape[1])
     found = check(engine, None, "rows at every width", "cache in pieces")
@@ -92,7 +92,7 @@ def test_rows_that_depend_on_the_width(engine, monkeypatch):
 def test_wrong_states_part_from_the_reference_alone(tmp_path, engine):
     """All decoders share the wrong weights, so they still agree."""
     with torch.no_grad():
-        engine.base.norm.weight.mul_(1.2)
+        engine.weights.base.norm.weight.mul_(1.2)
     found = check(
         engine, tmp_path / "heads-qwen20", "mixed passes", "verified = ar", "batch = single, greedy"
     )

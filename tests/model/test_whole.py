@@ -70,10 +70,10 @@ def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, ora
         prompt="def add(a, b):", max_tokens=60, decode="ar", temperature=temperature, top_p=0.9, seed=4
     )
     plain = complete(engine, request)
-    engine._mount_heads()
-    made = PlainSteps(engine._wide, engine.draft_limit, list(plain.token_ids) if oracle else [])
-    monkeypatch.setattr(engine._wide, "whole_steps", lambda capacity, limit: made)
-    monkeypatch.setattr("model.engine.width_curve", None)
+    engine.weights.mount()
+    made = PlainSteps(engine.weights.wide, engine.draft_limit, list(plain.token_ids) if oracle else [])
+    monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit: made)
+    monkeypatch.setattr("model.planners.width_curve", None)
     engine.draft_with(None)
     checked = complete(engine, dataclasses.replace(request, decode="verified"))
     assert checked.token_ids == plain.token_ids
@@ -88,10 +88,10 @@ def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, ora
 
 def test_what_the_request_or_the_drafter_ask_for_goes_pass_by_pass(engine, monkeypatch):
     request = GenerateRequest(prompt="def add(a, b):", max_tokens=8, decode="verified", block=8)
-    monkeypatch.setattr(engine._wide, "whole_steps", None)
+    monkeypatch.setattr(engine.weights.wide, "whole_steps", None)
     engine.draft_with(None)
     assert complete(engine, request).tokens
-    engine._mount_heads()
-    engine.draft_with(type("Own", (Drafter,), {})(engine._wide, engine.draft_limit))
+    engine.weights.mount()
+    engine.draft_with(type("Own", (Drafter,), {})(engine.weights.wide, engine.draft_limit))
     assert complete(engine, dataclasses.replace(request, block=None)).tokens
     engine.draft_with(None)
