@@ -146,7 +146,7 @@ class CudaRunner(Runner):
         if cache is not self.kv:
             return super().run(cache, parts)
         widths = [sum(p.x.shape[1] for p in parts if p.role == role) for role in Role]
-        layout = cast("Layout", tuple(_padded(width) for width in widths))
+        layout = _layout(widths)
         # Before the graph is made: its warm-up writes behind the committed tokens.
         self.device_length.fill_(cache.length[0])
         graph = self._graph(layout, cache.length[0])
@@ -227,6 +227,12 @@ def _room(base: Base) -> int:
     partial_results = 4 * WIDEST * config.heads * config.head_dim // SPAN
     free, _ = torch.cuda.mem_get_info(base.device)
     return int(free // 2 // (cached + partial_results))
+
+
+def _layout(widths: Sequence[int]) -> Layout:
+    """Padded to a few sizes, unless that passed what attention has room for."""
+    padded = [_padded(width) for width in widths]
+    return cast("Layout", tuple(padded if sum(padded) <= WIDEST else widths))
 
 
 def _padded(width: int) -> int:

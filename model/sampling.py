@@ -95,9 +95,19 @@ def keep_top_p(logits_NV: torch.Tensor, top_p: float | torch.Tensor) -> torch.Te
             return logits_NV
         top_p = _scalar(top_p, logits_NV, torch.float32)
     ordered, index = torch.sort(logits_NV, dim=-1, descending=True, stable=True)
-    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
+    share = ordered.softmax(-1)
+    before = _running_sum(share) - share
     cut = torch.where((before < top_p) | (top_p >= 1.0), ordered, float("-inf"))
     return torch.full_like(logits_NV, float("-inf")).scatter(-1, index, cut)
+
+
+def _running_sum(share_NV: torch.Tensor) -> torch.Tensor:
+    """Along each row. CUDA gives a row that is alone to a scan whose order of additions varies from run to
+    run (cub's), and rows among others to one with a fixed order: never alone, then.
+    """
+    if share_NV.is_cuda and share_NV.shape[0] == 1:
+        return share_NV.repeat(2, 1).cumsum(-1)[:1]
+    return share_NV.cumsum(-1)
 
 
 def pick(

@@ -46,6 +46,8 @@ class Weights:
         precision: Precision | None = None,
     ) -> None:
         self.folder, self.device = folder, torch.device(_resolve(device))
+        if self.device.type == "cuda" and self.device.index is not None:
+            torch.cuda.set_device(self.device)  # Triton launches and graphs capture on the current one
         self.base_sha256 = base_sha256(folder)
         self.heads: HeadSet | None = None
         self._tokenizer_sha256, self._heads_folder = tokenizer_sha256, heads

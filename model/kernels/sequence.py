@@ -18,7 +18,8 @@ import triton.language as tl
 from model.kernels.launch import pdl
 
 
-@triton.jit
+# One kernel for all positions, not one for 0, one for 1, one for multiples of 16 and one for the rest.
+@triton.jit(do_not_specialize=["i"])
 def _carry(
     inputs, known, candidates, picked, offset, r_in, r_out, carry, i,
     C: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, PDL: tl.constexpr,
@@ -42,7 +43,7 @@ def _carry(
     tl.store(r_out + rows, (total * tl.sigmoid(total)).to(kind))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["i"])
 def _choose(
     scores, views, ids, r, picked, tokens, noise, temperature, top_p, i,
     C: tl.constexpr, W: tl.constexpr, WARM: tl.constexpr, CUT: tl.constexpr, PDL: tl.constexpr,
@@ -51,12 +52,12 @@ def _choose(
     from the smallest set that reaches top_p.
     """
     c, w = tl.arange(0, C), tl.arange(0, W)
-    view = tl.load(views + (i * C + c)[:, None] * W + w[None, :]).to(tl.float32)
+    view = tl.load(views + (i * C + c)[:, None] * W + w[None, :])
     plain = tl.load(scores + i * C + c).to(tl.float32)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    refined = plain + tl.sum(view * tl.load(r + w).to(tl.float32)[None, :], 1)
+    refined = plain + tl.sum(view.to(tl.float32) * tl.load(r + w).to(tl.float32)[None, :], 1)
     if WARM:
         refined = refined / tl.load(temperature)
         if CUT:
