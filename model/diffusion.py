@@ -1,12 +1,8 @@
 """Free-running block diffusion: the diffusion head fills blocks of masked tokens by itself.
 
 A window of one or more blocks is one DRAFT block of the pass: a visible copy of the last committed token,
-then masks. Each pass predicts every masked position at once; the commit rule decides which become visible:
-
-    threshold   positions whose confidence reaches `threshold`
-    entropy     the most certain ones, while their summed entropy stays below `bound`
-
-and always at least one. When tokens enter the cache is another choice:
+then masks. Each pass predicts every masked position at once; the rules (model.rules) decide which become
+visible, always at least one. When tokens enter the cache is another choice:
 
     prefix      from left to right: the sequential head goes through the block (model.drafter), the run of
                 certain tokens at its beginning becomes CLEAN at once, and the next pass hangs a fresh block
@@ -25,60 +21,20 @@ Unlike `verified`, the text is the diffusion head's own: its quality is that of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from model.drafter import Drafter
-from model.errors import RequestError
 from model.kvcache import KVCache
 from model.order import Reader, priors
-from model.request import GenerateRequest, Step, Token
+from model.request import Step, Token
+from model.rules import Rules
 from model.runner import Runner
 from model.sampling import check, gumbel, keep_top_p
 from model.session import Session
 from model.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """block: tokens filled together. flight: blocks open at once. rule: threshold or entropy. edit:
-    confidence from which a visible token is rewritten (1: never). delay: passes that a full block stays
-    open.
-    """
-
-    block: int = 32
-    threshold: float = 0.9
-    rule: str = "threshold"
-    commit: str = "prefix"
-    bound: float = 0.1
-    flight: int = 1
-    edit: float = 1.0
-    delay: int = 0
-    order: bool = True
-
-    @classmethod
-    def of(cls, request: GenerateRequest) -> Rules:
-        """From a request; what it leaves open is the default. Raises RequestError for what cannot be."""
-        known = {"rule", "commit", "bound", "flight", "edit", "delay", "order"}
-        extra = {key: value for key, value in request.extra.items() if key in known}
-        inside = sorted(extra.keys() & {"flight", "edit", "delay", "order"})
-        extra.setdefault("commit", "block" if inside else "prefix")
-        block = 32 if request.block is None else request.block
-        rules = cls(block=block, threshold=request.threshold or 0.9, **extra)
-        if not 8 <= rules.block <= 128:
-            raise RequestError(f"block is {rules.block}; diffusion fills blocks of 8 to 128 tokens")
-        if rules.rule not in ("threshold", "entropy"):
-            raise RequestError(f"rule is {rules.rule!r}; it is threshold or entropy")
-        if rules.commit not in ("prefix", "block"):
-            raise RequestError(f"commit is {rules.commit!r}; it is prefix or block")
-        if rules.commit == "prefix" and inside:
-            raise RequestError(f"{', '.join(inside)} need commit=block: a prefix leaves nothing open")
-        if not 1 <= rules.flight <= 4 or rules.delay < 0:
-            raise RequestError("flight is 1 to 4 blocks, delay 0 or more passes")
-        return rules
-
 
 _EDITS = 2
 """Rewrites of one position at most: the edit pass must end."""
@@ -182,7 +138,7 @@ def _begin(
     guess, logs, log_BC = drafter.draft(states, pending, at, session.request)
     check(log_BC)
     sure = [math.exp(value) for value in logs]
-    chosen = _beginning(log_BC, sure, rules)
+    chosen = rules.beginning(log_BC, sure)
     for i in chosen:
         window.slots[i] = Slot(guess[i], sure[i], logs[i])
     return tuple(session.token(len(session.ids) + i, guess[i], sure[i]) for i in chosen)
@@ -217,7 +173,8 @@ def _fill(
     sure = [math.exp(min(0.0, value)) for value in logs]
     slots = window.slots
     masked = [i for i, slot in enumerate(slots) if slot.token is None]
-    chosen = _chosen(log, sure, guess, masked, slots, tokenizer, rules, reader)
+    bonus, waits = _prefer(rules, reader, tokenizer, slots, guess)
+    chosen = rules.visible(log, sure, masked, bonus, waits)
     base = len(session.ids)
     revised = []
     for i, slot in enumerate(slots):
@@ -232,54 +189,14 @@ def _fill(
     return tuple(revised), tuple(shown)
 
 
-def _chosen(
-    log: torch.Tensor,
-    sure: list[float],
-    guess: list[int],
-    masked: list[int],
-    slots: list[Slot],
-    tokenizer: Tokenizer,
-    rules: Rules,
-    reader: Reader,
-) -> list[int]:
-    """Which masked positions become visible, in order of position; at least one if any is masked."""
-    if not masked:
-        return []
-    score = list(sure)
-    waits = [False] * len(slots)
-    if rules.order:
-        pieces = [
-            tokenizer.decode([slot.token if slot.token is not None else guess[i]])
-            for i, slot in enumerate(slots)
-        ]
-        bonus, waits = priors(reader, pieces, [slot.token is None for slot in slots])
-        score = [s + b for s, b in zip(sure, bonus, strict=True)]
-    # Later blocks of a window follow earlier ones: they need more certainty the further ahead they are.
-    for i in masked:
-        score[i] -= 0.05 * (i // rules.block)
-    best = max(masked, key=lambda i: (not waits[i], score[i], -i))
-    ready = [i for i in masked if not waits[i]]
-    if rules.rule == "threshold":
-        chosen = {i for i in ready if score[i] >= rules.threshold}
-    else:
-        entropy = (-(log.exp() * log.clamp_min(-1e4)).sum(-1)).tolist()
-        chosen, spent = set(), 0.0
-        for i in sorted(ready, key=lambda i: (entropy[i] - score[i] + sure[i], i)):
-            spent += entropy[i]
-            if spent > rules.bound:
-                break
-            chosen.add(i)
-    return sorted(chosen | {best})
-
-
-def _beginning(log: torch.Tensor, sure: list[float], rules: Rules) -> list[int]:
-    """The run of certain positions at the window's beginning, at least one."""
-    if rules.rule == "threshold":
-        wrong = [confidence < rules.threshold for confidence in sure]
-    else:
-        entropy = -(log.exp() * log.clamp_min(-1e4)).sum(-1)
-        wrong = (entropy.cumsum(0) > rules.bound).tolist()
-    return list(range(max(1, wrong.index(True) if True in wrong else len(sure))))
+def _prefer(
+    rules: Rules, reader: Reader, tokenizer: Tokenizer, slots: Sequence[Slot], guess: Sequence[int]
+) -> tuple[list[float], list[bool]]:
+    """What the order of Python adds to each position's confidence, and whether it must wait."""
+    if not rules.order:
+        return [0.0] * len(slots), [False] * len(slots)
+    tokens = [slot.token if slot.token is not None else guess[i] for i, slot in enumerate(slots)]
+    return priors(reader, [tokenizer.decode([token]) for token in tokens], [s.token is None for s in slots])
 
 
 def _commit(

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model import ar, diffusion, flow, lookup, verified
+from model import ar, flow, lookup, verified
 from model.batch import Batch, Cancel, Job, cancel_of
 from model.drafter import Drafter
 from model.errors import RequestError
@@ -28,6 +28,7 @@ from model.planners import Planners
 from model.prompt import check_context, prompt_ids
 from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
+from model.rules import Rules
 from model.runner import Runner
 from model.session import Session
 from model.tokenizer import Tokenizer
@@ -166,7 +167,7 @@ class Engine:
         check_context(request, len(prompt), self.context)
         mode = self._mode(request)
         if mode == "diffusion":
-            diffusion.Rules.of(request)  # raises for rules that cannot be, before the first pass
+            Rules.of(request)  # raises for rules that cannot be, before the first pass
             if not self.drafts:
                 raise RequestError(
                     "decode=diffusion needs a diffusion head, and this model has none: "
@@ -221,7 +222,7 @@ class Engine:
             return partial(lookup.decode, runner, pace=self.planners.of_copies(runner, request))
         if mode == "diffusion":
             parts = flow.Parts(runner, self.tokenizer, self.draft_limit)
-            return partial(flow.decode, parts, rules=diffusion.Rules.of(request))
+            return partial(flow.decode, parts, rules=Rules.of(request))
         if steps is not None:
             return partial(verified.decode_whole, steps, planner=self.planners.of_steps(steps, request))
         planner = self.planners.of_passes(runner)

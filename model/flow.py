@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from model import ar, diffusion
 from model.kvcache import KVCache
 from model.request import GenerateRequest, Model, Step
+from model.rules import Rules
 from model.runner import Runner
 from model.session import Session
 from model.tokenizer import Tokenizer
@@ -34,7 +35,7 @@ class Parts:
     limit: int
 
 
-def decode(parts: Parts, cache: KVCache, session: Session, rules: diffusion.Rules) -> Iterator[Step]:
+def decode(parts: Parts, cache: KVCache, session: Session, rules: Rules) -> Iterator[Step]:
     """One answer, from a cache that holds the prompt without its last token.
 
     The AR head writes the scaffold: the opening of the answer up to the first line that begins a suite,

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from model.base import Attend, BaseConfig
+from model.base import Attend
+from model.baseconfig import BaseConfig
 from model.errors import ContextOverflowError
 from model.roles import Role, Tokens, visible
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import torch
 
 from model import store
-from model.base import Base, BaseConfig
+from model.base import Base
+from model.baseconfig import BaseConfig
 from model.errors import ModelError
 from model.length import LengthHead
 from model.lora import mount

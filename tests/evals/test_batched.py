@@ -19,9 +19,9 @@ from evals.run import evaluate
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder
 from evals.settings import Settings
 from evals.source import FromModel, open_source
-from model.diffusion import Rules
 from model.errors import ContextOverflowError
 from model.request import GenerateRequest, Generation, ModelInfo, Step, Token
+from model.rules import Rules
 
 
 class Together:

@@ -26,7 +26,7 @@ from model.quantize import quantise_folder
 from model.runner import Runner
 from model.synthetic import SMALL, write_synthetic
 from model.tiny import tiny_folder
-from tests.model.test_heads import MASK_ID, randomise, small_config
+from tests.model.tiny_heads import MASK_ID, randomise, small_config
 
 _convert = interpreter._convert_float
 

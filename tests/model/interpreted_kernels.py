@@ -26,7 +26,7 @@ from model.session import Session
 from model.tiny import tiny_folder
 from model.tokenizer import Tokenizer
 from tests.model.interpreted_models import make_runners
-from tests.model.test_heads import MASK_ID, randomise, small_config
+from tests.model.tiny_heads import MASK_ID, randomise, small_config
 
 
 def check_linear() -> None:

@@ -12,7 +12,7 @@ from model.headconfig import HeadsConfig
 from model.heads import HeadSet
 from model.runner import Runner
 from model.tiny import tiny_folder
-from tests.model.test_heads import MASK_ID, randomise, small_config
+from tests.model.tiny_heads import MASK_ID, randomise, small_config
 
 
 def make_runners(folder: Path) -> tuple[Runner, CudaRunner]:

@@ -20,7 +20,7 @@ from model.shapes import LONGEST, PLAIN, Shape, ShapePlanner
 from model.tokenizer import Tokenizer
 from model.verified import _parts, decode_whole
 from tests.model.interpreted_models import make_runners
-from tests.model.test_heads import MASK_ID
+from tests.model.tiny_heads import MASK_ID
 
 PROMPT = torch.randint(0, 256, (20,), generator=torch.Generator().manual_seed(0)).tolist()
 GREEDY = GenerateRequest(prompt_ids=tuple(PROMPT), max_tokens=9)

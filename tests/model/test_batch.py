@@ -17,8 +17,7 @@ from model.kvcache import KVCache
 from model.load import load
 from model.request import GenerateRequest, Message, complete
 from model.sampling import pick, pick_rows
-from tests.model.test_decode import engines as engines
-from tests.model.test_decode import make_engine, same
+from tests.model.tiny_engines import make_engine, same
 
 
 def collect(engine, requests, **options):

@@ -1,4 +1,4 @@
-"""Free-running diffusion: the commit rules, the order of Python, edits that end, blocks, length, the flow."""
+"""Free-running diffusion: edits that end, blocks, length, the flow."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from model import flow
-from model.diffusion import Rules, _beginning, _chosen
 from model.engine import Engine
 from model.errors import RequestError
 from model.length import LengthHead
-from model.order import Kind, Reader, priors
 from model.request import GenerateRequest, complete
-from tests.model.test_decode import make_engine
+from tests.model.tiny_engines import make_engine
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    return make_engine(tmp_path_factory.mktemp("diffusion"), spread=1.0)
+    return make_engine(tmp_path_factory.mktemp("diffusion"))
 
 
 def run(engine, **changes):
@@ -88,15 +86,6 @@ def test_a_prefix_is_committed_at_once_and_never_shown_twice(engine):
         assert max(len(step.committed) for step in infill) == rate
 
 
-def test_the_prefix_rule_stops_at_the_first_doubt():
-    log = torch.tensor([[9.0, 0, 0], [8.0, 0, 0], [1.0, 0.9, 0.8], [9.0, 0, 0]]).log_softmax(-1)
-    sure = log.exp().amax(-1).tolist()
-    assert _beginning(log, sure, Rules(threshold=0.9)) == [0, 1]
-    assert _beginning(log[2:], sure[2:], Rules(threshold=0.9)) == [0]
-    assert _beginning(log, sure, Rules(rule="entropy", bound=0.1)) == [0, 1]
-    assert _beginning(log, sure, Rules(rule="entropy", bound=2.0)) == [0, 1, 2, 3]
-
-
 def test_same_seed_same_run(engine):
     one, two = run(engine, temperature=1.0, seed=5)[1], run(engine, temperature=1.0, seed=5)[1]
     assert (one.token_ids, one.commit_step) == (two.token_ids, two.commit_step)
@@ -145,22 +134,6 @@ def test_diffusion_at_the_end_of_the_context(engine):
     assert complete(engine, request).tokens <= 8
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"block": 4}, "8 to 128"),
-        ({"block": 256}, "8 to 128"),
-        ({"extra": {"rule": "luck"}}, "rule"),
-        ({"extra": {"flight": 9}}, "flight"),
-        ({"extra": {"commit": "never"}}, "commit"),
-        ({"extra": {"commit": "prefix", "delay": 1}}, "need commit=block"),
-    ],
-)
-def test_bad_rules(engine, changes, message):
-    with pytest.raises(RequestError, match=message):
-        run(engine, **changes)
-
-
 def test_diffusion_without_a_head_is_refused(engine):
     bare = Engine(engine.folder, name="tiny")
     with pytest.raises(RequestError, match="needs a diffusion head"):
@@ -202,60 +175,6 @@ def test_suites_end_the_scaffold():
     assert flow._opens_a_suite("text\nclass A:\n    ")
     assert not flow._opens_a_suite("def f(x):")
     assert not flow._opens_a_suite("x = 1\n")
-
-
-def read(text: str) -> list[tuple[Kind, str]]:
-    reader = Reader()
-    return [reader.read(piece, final=True) for piece in text.split("|")]
-
-
-def test_kinds_of_python():
-    kinds = read("def| add|(|first|,| second|)|:|\n    |total| =| first| +| second|\n    |return| total")
-    assert [kind for kind, _ in kinds] == [
-        Kind.KEYWORD, Kind.DEFINITION, Kind.BRACKET, Kind.DEFINITION, Kind.OTHER, Kind.DEFINITION,
-        Kind.BRACKET, Kind.BRACKET, Kind.INDENT, Kind.DEFINITION, Kind.OTHER, Kind.USE, Kind.OTHER,
-        Kind.USE, Kind.INDENT, Kind.KEYWORD, Kind.USE,
-    ]  # fmt: skip
-    assert [name for kind, name in kinds if kind == Kind.DEFINITION] == ["add", "first", "second", "total"]
-
-
-def test_strings_and_comments_have_no_structure():
-    assert {kind for kind, _ in read("x|=|'|def| for|'")[3:]} == {Kind.OTHER}
-    assert read("# def| foo")[1][0] == Kind.OTHER
-    assert read('"""|\ndef| foo|\n"""|\n|def')[-1][0] == Kind.KEYWORD
-
-
-def test_a_use_waits_for_its_definition():
-    pieces = ["\n", "total", " =", " 0", "\n", "print", "(", "total", ")"]
-    open_ = [False, True, False, True, False, True, False, True, False]
-    _, waits = priors(Reader(), pieces, open_)
-    assert waits == [False] * 7 + [True, False]
-    known = Reader()
-    known.read("total", final=True)
-    assert not any(priors(known, pieces, open_)[1])
-    open_[1] = False
-    assert not any(priors(Reader(), pieces, open_)[1])
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.text(max_size=6), max_size=20), st.data())
-def test_any_text_can_be_read(pieces, data):
-    open_ = data.draw(st.lists(st.booleans(), min_size=len(pieces), max_size=len(pieces)))
-    bonus, waits = priors(Reader(), pieces, open_)
-    assert len(bonus) == len(waits) == len(pieces)
-    assert all(0 <= b < 0.1 for b in bonus)
-
-
-def test_entropy_rule_spends_its_bound(engine):
-    logits = torch.tensor([[9.0, 0, 0], [1.0, 0.9, 0.8], [8.0, 0, 0], [0.0, 0, 0]])
-    log = logits.log_softmax(-1)
-    sure, guess = log.exp().amax(-1).tolist(), log.argmax(-1).tolist()
-    from model.diffusion import Slot
-
-    slots = [Slot() for _ in range(4)]
-    for bound, wanted in ((0.1, [0, 2]), (1.3, [0, 1, 2]), (9.0, [0, 1, 2, 3]), (0.0, [0])):
-        rules = Rules(rule="entropy", bound=bound, order=False, commit="block")
-        assert _chosen(log, sure, guess, [0, 1, 2, 3], slots, engine.tokenizer, rules, Reader()) == wanted
 
 
 def test_length_quantiles_and_buckets():

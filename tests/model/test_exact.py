@@ -16,7 +16,7 @@ from model.packed import pack
 from model.roles import Role, Tokens, visible
 from model.runner import Runner
 from model.tiny import tiny_folder
-from tests.model.test_heads import MASK_ID, randomise, small_config, states
+from tests.model.tiny_heads import MASK_ID, randomise, small_config, states
 
 FAMILIES = ("qwen2", "qwen3", "qwen3_moe")
 TYPES = (torch.float32, torch.bfloat16)

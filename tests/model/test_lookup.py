@@ -19,8 +19,8 @@ from model.request import GenerateRequest, complete
 from model.runner import Part, Runner
 from model.session import Session
 from model.tiny import tiny_folder
-from tests.model.test_decode import make_engine, requests, same
-from tests.model.test_sampling import chi_square, limit
+from tests.model.chi_square import chi_square, limit
+from tests.model.tiny_engines import make_engine, requests, same
 
 FLAT = Curve((1, 64), (1.0, 1.1))
 

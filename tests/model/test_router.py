@@ -15,7 +15,7 @@ from model.request import GenerateRequest, complete
 from model.roles import Role
 from model.router import choose
 from model.tiny import tiny_folder
-from tests.model.test_heads import MASK_ID, randomise, small_config
+from tests.model.tiny_heads import MASK_ID, randomise, small_config
 
 INFILL = ("diffusion_head", "tests_head", "docs_head")
 

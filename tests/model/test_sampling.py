@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from model.errors import NumericsError
 from model.sampling import check, gumbel, keep_top_p, logprob, pick
+from tests.model.chi_square import chi_square, limit
 
 DRAWS = 50_000
-
-
-def chi_square(counts: torch.Tensor, probability: torch.Tensor) -> float:
-    """Statistic over cells with an expectation of 5 or more; the rest is one cell."""
-    expected = probability * counts.sum()
-    small = expected < 5
-    cells = [(counts[~small].double(), expected[~small].double())]
-    if small.any():
-        cells.append((counts[small].sum()[None].double(), expected[small].sum()[None].double()))
-    seen, wanted = torch.cat([c[0] for c in cells]), torch.cat([c[1] for c in cells])
-    keep = wanted > 0
-    return float(((seen - wanted)[keep].square() / wanted[keep]).sum())
-
-
-def limit(cells: int) -> float:
-    """The chi-square quantile at 1 - 1e-6 with cells - 1 degrees of freedom (Wilson and Hilferty 1931)."""
-    k = cells - 1
-    return k * (1 - 2 / (9 * k) + 4.753 * math.sqrt(2 / (9 * k))) ** 3
 
 
 @pytest.mark.parametrize("top_p", [1.0, 0.8])

@@ -13,7 +13,7 @@ from model.bench_rows.decode import PROMPTS
 from model.cli import cli
 from model.engine import Engine
 from model.selfcheck import CHECKS, Subject, run
-from tests.model.test_decode import make_engine
+from tests.model.tiny_engines import make_engine
 
 NAMES = [name for name, _ in CHECKS]
 

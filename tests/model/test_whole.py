@@ -12,7 +12,7 @@ from model.plan import Plan, coverage
 from model.request import GenerateRequest, complete
 from model.shapes import PLAIN
 from model.verified import Verified, _parts
-from tests.model.test_decode import make_engine
+from tests.model.tiny_engines import make_engine
 
 
 class PlainSteps:

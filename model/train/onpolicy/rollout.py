@@ -14,6 +14,7 @@ import torch
 
 from model import diffusion
 from model.request import GenerateRequest, Message, Step
+from model.rules import Rules
 from model.runner import Runner
 from model.session import Session
 from model.train.onpolicy.trajectory import New, Pass, Rollout
@@ -82,7 +83,7 @@ def _attempt(
     session = Session(request, prompt, tokenizer, model="", decode="diffusion", cancel=None)
     cache = runner.cache(len(prompt) + settings.max_tokens + max(config.seed_diffusion.block_size))
     runner.prefill(cache, prompt[:-1])
-    rules = diffusion.Rules(
+    rules = Rules(
         block=max(config.seed_diffusion.block_size),
         threshold=settings.threshold,
         commit="block",
