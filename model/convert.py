@@ -1,9 +1,7 @@
 """Turns a GGUF file into a Hugging Face style folder: bf16 safetensors, config, tokenizer, chat template.
 
-Two traps of the published files are mended here. They hold two quantisations of one tied matrix
-(`output.weight` finer than `token_embd.weight`): the finer one serves as both. Their vocabulary is padded to
-the embedding's rows with `[PAD151665]`...: those entries are dropped, so the first unused row is free to be
-the MASK token.
+A trap of the published files is mended here (model.gguf_tokenizer mends another): they hold two quantisations
+of one tied matrix (`output.weight` finer than `token_embd.weight`). The finer one serves as both.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.errors import WeightsError
 from model.gguf import Entry, GGUFFile
+from model.gguf_tokenizer import tokenizer_config, write_tokenizer
 from model.tensorfile import Spec, write
 
 if TYPE_CHECKING:
@@ -77,7 +76,10 @@ def convert(
         config["tie_word_embeddings"] = head is None
         _write_json(folder / "config.json", config)
         _write_json(folder / "generation_config.json", _generation_config(gguf))
-        _write_tokenizer(gguf, folder, config["max_position_embeddings"])
+        write_tokenizer(gguf, folder)
+        _write_json(
+            folder / "tokenizer_config.json", tokenizer_config(gguf, config["max_position_embeddings"])
+        )
         parts = _plan(gguf, embedding, head)
         total = sum(spec.nbytes for spec in parts)
         done = 0
@@ -243,80 +245,3 @@ def _need(gguf: GGUFFile, name: str) -> Entry:
     if entry is None:
         raise WeightsError(f"{gguf.path} has no {name}; pull or copy the file again")
     return entry
-
-
-# Token types of the format.
-_CONTROL, _USER_DEFINED, _UNUSED = 3, 4, 5
-# How Qwen's byte-level BPE cuts text into words; part of the published tokenizers.
-_QWEN_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-
-
-def _write_tokenizer(gguf: GGUFFile, folder: Path, context: int) -> None:
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-    )
-
-    meta = gguf.metadata
-    if meta.get("tokenizer.ggml.model") != "gpt2" or meta.get("tokenizer.ggml.pre") != "qwen2":
-        raise WeightsError(f"{gguf.path}: its tokenizer is not Qwen's byte-level BPE")
-    tokens, types = meta.get("tokenizer.ggml.tokens", []), meta.get("tokenizer.ggml.token_type", [])
-    if len(tokens) != len(types):
-        raise WeightsError(f"{gguf.path}: {len(tokens)} tokens but {len(types)} token types")
-    added = [
-        (index, AddedToken(token, special=kind == _CONTROL, normalized=False))
-        for index, (token, kind) in enumerate(zip(tokens, types, strict=True))
-        if kind in (_CONTROL, _USER_DEFINED)
-    ]
-    special = {index for index, _ in added}
-    vocab = {
-        token: index
-        for index, (token, kind) in enumerate(zip(tokens, types, strict=True))
-        if index not in special and kind != _UNUSED
-    }
-    merges = [tuple(merge.split(" ")) for merge in meta.get("tokenizer.ggml.merges", [])]
-    try:
-        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
-    except Exception as error:  # the library raises bare Exception
-        raise WeightsError(f"{gguf.path}: its vocabulary and merges do not fit ({error})") from error
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_QWEN_WORDS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    tokenizer.add_tokens([token for _, token in added])
-    for index, token in added:
-        if tokenizer.token_to_id(token.content) != index:
-            raise WeightsError(
-                f"{gguf.path}: the special token {token.content} does not follow the vocabulary"
-            )
-    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    template = meta.get("tokenizer.chat_template")
-    if template:
-        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    pad, eos = meta.get("tokenizer.ggml.padding_token_id"), meta.get("tokenizer.ggml.eos_token_id")
-    _write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "Qwen2Tokenizer",
-            "add_prefix_space": False,
-            "bos_token": None,
-            "eos_token": None if eos is None else tokens[eos],
-            "pad_token": None if pad is None else tokens[pad],
-            "model_max_length": context,
-            "clean_up_tokenization_spaces": False,
-        },
-    )

@@ -8,34 +8,17 @@ it.
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from model import hub, mirror, store
-from model.errors import PullError, WeightsError
+from model.errors import PullError
 from model.names import NAMED, Named, nearest
+from model.pulled import NO_SPACE, Pulled, Report, hash_tensors, record_of, source_sha
 
-Stage = Literal["hub", "mirror", "check", "convert", "copy"]
-Report = Callable[[Stage, int, int], None]
 Source = Literal["auto", "hub", "mirror"]
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """Where a pulled model lies. source: `present` (it was here), `hub`, `mirror`,
-    `earlier pull` (fetched before an interruption) or `local`."""
-
-    name: str
-    folder: Path
-    source: str
-    sha256: str
 
 
 def pull(
@@ -75,7 +58,7 @@ def _pull(
 ) -> Pulled:
     """`pull`, with the lock of the name held."""
     if not force and store.is_pulled(entry.name):
-        return Pulled(entry.name, target, "present", _source_sha(store.record(target)))
+        return Pulled(entry.name, target, "present", source_sha(store.record(target)))
     work.mkdir(parents=True, exist_ok=True)
     _need_space(entry, work)
     if entry.kind == "folder":
@@ -83,7 +66,7 @@ def _pull(
     else:
         came = _pull_gguf(entry, work, source, report, note)
     shutil.rmtree(work, ignore_errors=True)
-    return Pulled(entry.name, target, came, _source_sha(store.record(target)))
+    return Pulled(entry.name, target, came, source_sha(store.record(target)))
 
 
 def download(
@@ -111,41 +94,6 @@ def download(
     return entry.sha256
 
 
-def adopt(path: Path, name: str | None, *, report: Report = lambda stage, done, total: None) -> Pulled:
-    """Take a local `.gguf` file or model folder into the store, under `name` (default: the named model it is
-    by its sha256, else its own file name). A folder's files are hard-linked where the file system allows it.
-
-    Raises WeightsError when there are no usable weights, PullError when the file is not the named model it is
-    said to be or the disk is full.
-    """
-    if name is not None and (not name or "/" in name or name.startswith((".", "tiny"))):
-        raise PullError(f"{name!r} cannot be a model's name; use letters, digits, '.', '-' and '_'")
-    try:
-        if path.is_dir():
-            return _adopt_folder(path, name or path.resolve().name, report)
-        if not path.is_file():
-            raise WeightsError(f"no file or folder {path}")
-        sha256 = store.sha256_of(path, lambda done, total: report("check", done, total))
-        known = next((entry.name for entry in NAMED.values() if entry.sha256 == sha256), None)
-        if name in NAMED and name != known:
-            raise PullError(
-                f"{path} is not {name}: its sha256 is {sha256[:12]}..., {NAMED[name].sha256[:12]}... is due"
-            )
-        chosen = name or known or path.stem
-        folder = store.adopt_gguf(path, chosen, lambda done, total: report("convert", done, total), sha256)
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise PullError(
-                f"the disk of {store.models_folder()} is full; make room and adopt again"
-            ) from error
-        raise
-    return Pulled(chosen, folder, "local", sha256)
-
-
-def _source_sha(record: dict[str, Any]) -> str:
-    return str(record.get("source", {}).get("sha256", ""))
-
-
 def _need_space(entry: Named, work: Path) -> None:
     """Refuse at once what cannot fit: pieces beside the joined file, later that file beside its tensors."""
     here = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
@@ -163,7 +111,7 @@ def _need_space(entry: Named, work: Path) -> None:
 
 def _explain(error: OSError, folder: Path) -> str:
     """What an operating system error during a pull means and how to mend it."""
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return (
             f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again,"
             " it goes on from what was fetched"
@@ -227,7 +175,7 @@ def _pull_folder(entry: Named, work: Path, source: Source, report: Report) -> st
             f" {entry.hub} here by other means and run: model pull {entry.name} --from FOLDER"
         ) from error
     store.check_folder(folder)
-    found = _hash_tensors(folder, report)
+    found = hash_tensors(folder, report)
     wrong = [file for file, sha256 in found.items() if stated.get(file) != sha256]
     for file in wrong:
         (folder / file).unlink()
@@ -238,67 +186,9 @@ def _pull_folder(entry: Named, work: Path, source: Source, report: Report) -> st
     return "hub"
 
 
-def _adopt_folder(path: Path, name: str, report: Report) -> Pulled:
-    store.check_folder(path)
-    target = store.folder_of(name)
-    if target.resolve() == path.resolve():
-        raise PullError(f"{path} is already the model {name}")
-    found = _hash_tensors(path, report)
-    entry = NAMED.get(name)
-    if entry is not None and entry.kind == "gguf":
-        # Heads are bound to the tensors, so the name stands for those made from the published file alone.
-        made = store.record(path)
-        if _source_sha(made) != entry.sha256 or made.get("tensors_sha256") != store.combined_sha256(found):
-            raise PullError(f"{path} was not made from {entry.file}; give that file, or a name of your own")
-    with store.replacing(target) as folder:
-        files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name != store.RECORD]
-        for index, file in enumerate(files):
-            _link_or_copy(file, folder / file.name)
-            report("copy", index + 1, len(files))
-        source = {"folder": path.resolve().name}
-        if entry is not None and entry.kind == "gguf":
-            source = {"file": entry.file, "sha256": entry.sha256}
-        record = _record(name, found, source, folder)
-        store.write_record(folder, record)
-    return Pulled(name, target, "local", _source_sha(record))
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
 def _finish_folder(folder: Path, name: str, found: dict[str, str], source: dict[str, str]) -> None:
     """Give a checked folder its record and its final name."""
-    store.write_record(folder, _record(name, found, source, folder))
+    store.write_record(folder, record_of(name, found, source, folder))
     with store.replacing(store.folder_of(name)) as place:
         place.rmdir()
         folder.rename(place)
-
-
-def _record(name: str, found: dict[str, str], source: dict[str, str], folder: Path) -> dict[str, Any]:
-    from model.tokenizer import Tokenizer
-
-    tensors = store.combined_sha256(found)
-    return {
-        "name": name,
-        "source": {"sha256": tensors, **source},
-        "tensors_sha256": tensors,
-        "tokenizer_sha256": Tokenizer(folder).sha256,
-    }
-
-
-def _hash_tensors(folder: Path, report: Report) -> dict[str, str]:
-    files = sorted(folder.glob("*.safetensors"))
-    total, before = sum(file.stat().st_size for file in files), 0
-    found = {}
-
-    def advance(done: int, _: int) -> None:
-        report("check", before + done, total)
-
-    for file in files:
-        found[file.name] = store.sha256_of(file, advance)
-        before += file.stat().st_size
-    return found

@@ -39,6 +39,7 @@ def pull(
     """
     from model import names
     from model import pull as pulling
+    from model.adopt import adopt
     from model.commands.progress import StageBars
 
     if download is not None:
@@ -59,7 +60,7 @@ def pull(
     started = time.perf_counter()
     with StageBars(quiet=as_json) as bars:
         if local is not None:
-            pulled = pulling.adopt(local, name, report=bars.report)
+            pulled = adopt(local, name, report=bars.report)
         else:
             pulled = pulling.pull(
                 name or names.DEFAULT,

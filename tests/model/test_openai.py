@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from model.backends.openai import EndpointError, OpenAIModel
+from model.backends.openai import OpenAIModel
+from model.backends.openai_stream import EndpointError
 from model.errors import ContextOverflowError, RequestError
 from model.load import load
 from model.request import GenerateRequest, Message, complete

