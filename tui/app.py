@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 
 from agent.events import Decoded
@@ -27,6 +27,7 @@ from model.request import Decode, ModelInfo
 from tui.commands import Commands
 from tui.history import PromptHistory
 from tui.jobs import Ended, Jobs, Loaded
+from tui.keys import BINDINGS
 from tui.progress import Progress
 from tui.screens.main import MainScreen
 from tui.session import Failure, Settings, TaskRunner
@@ -40,6 +41,7 @@ from tui.widgets.prompt import PromptArea
 FPS = 12
 BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
 QUIT_TWICE_S = 2.0
+RESTART = "The next task starts it again."
 
 
 class TriheadApp(App[int], inherit_bindings=False):
@@ -48,15 +50,7 @@ class TriheadApp(App[int], inherit_bindings=False):
     TITLE = "Trihead"
     CSS_PATH = "app.tcss"
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "interrupt", "Interrupt", tooltip="Stop the run within one decoding step"),
-        Binding("f1", "show_help_screen", "Help", tooltip="Keys, commands and colours"),
-        Binding("ctrl+p", "command_palette", "Commands", priority=True, tooltip="Search all commands"),
-        Binding("ctrl+o", "toggle_details", "Details", tooltip="Fold or unfold all details"),
-        Binding("ctrl+b", "toggle_panel", "Panel", tooltip="Show or hide the side panel (110 columns)"),
-        Binding("ctrl+q", "quit", "Quit", priority=True, tooltip="Stop what runs, and leave"),
-        Binding("ctrl+c", "help_quit", show=False, system=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
     def __init__(
         self,
@@ -79,7 +73,8 @@ class TriheadApp(App[int], inherit_bindings=False):
         self._queue: deque[str] = deque()
         self._progress: Progress | None = None
         self.model: ModelInfo | None = None
-        self._wanted = runner.settings.model
+        self._model_name = ""  # the name under which `model` was asked for
+        self.wanted = runner.settings.model
         self.state: State = "loading"
         self._quitting = False
         self._state_since = clock()
@@ -121,12 +116,15 @@ class TriheadApp(App[int], inherit_bindings=False):
         else:
             self._queue.append(task)
             self.show_state(self.state)
+            if self.state == "ended":
+                self.load_model(self.wanted)
 
     def action_interrupt(self) -> None:
+        """Esc: stop the run, take back what waits for its turn, and be ready to type."""
         if self.jobs.stop():
             self.show_state("stopping")
-        else:
-            self.main.prompt.area.focus()
+        self._take_back()
+        self.main.prompt.area.focus()
 
     async def action_quit(self) -> None:
         """Leave. A run is stopped first, so that files and record are whole; a second time does not wait."""
@@ -140,8 +138,8 @@ class TriheadApp(App[int], inherit_bindings=False):
 
     def action_help_quit(self) -> None:
         """Ctrl+C with nothing selected: interrupt, or quit the second time; a slip loses nothing."""
-        if self.jobs.stop():
-            self.show_state("stopping")
+        if self.jobs.running:
+            self.action_interrupt()
         elif self._clock() - self._ctrl_c_at < QUIT_TWICE_S:
             self.call_next(self.action_quit)
         else:
@@ -154,9 +152,6 @@ class TriheadApp(App[int], inherit_bindings=False):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen())
 
-    def action_scroll_help(self, direction: int) -> None:
-        self.screen.query_one("#help").scroll_relative(y=direction, animate=False)
-
     def action_toggle_details(self) -> None:
         self.main.transcript.toggle_details()
 
@@ -167,14 +162,8 @@ class TriheadApp(App[int], inherit_bindings=False):
         yield from super().get_system_commands(screen)
         yield from self.commands.palette()
 
-    def clear(self) -> None:
-        """Empty the transcript; what runs goes on below."""
-        self.main.transcript.clear()
-        if self.state != "running":
-            self.main.welcome()
-
     def load_model(self, name: str) -> None:
-        self._wanted = name
+        self.wanted = name
         self.show_state("loading")
         self.jobs.load(name)
 
@@ -207,24 +196,27 @@ class TriheadApp(App[int], inherit_bindings=False):
         if self.state in ("running", "stopping", "loading"):
             self.show_state(self.state)
             self.main.panel.show(self._progress)
+        elif self.state == "ready" and (how := self.runner.ended):
+            self._idle()
+            self.say("The process of the model ended", f"{how}. {RESTART}", "bad")
 
     def _loaded(self, loaded: Loaded) -> None:
         if isinstance(loaded.outcome, Failure):
             hint = f"\nThen type /model {loaded.name}" if "pull" in loaded.outcome.message else ""
             self.say(f"Model {loaded.name} is not loaded", loaded.outcome.message + hint, "bad")
-            if self._queue:
-                self.say("What was typed has not been run", "Up brings it back.", "unsure")
-                self._queue.clear()
-            self.show_state("ready" if self.model is not None else "error")
-            return
-        self.model = loaded.outcome
+            self._take_back()
+        else:
+            self.model, self._model_name = loaded.outcome, loaded.name
+        self.wanted = self._model_name or loaded.name
         self._idle()
 
     def _ended(self, ended: Ended) -> None:
         self.jobs.over()
         if ended.failure is not None:
-            self.say("Not run" if self._progress and not self._progress.session_id else "The run broke off",
-                      ended.failure.message, "bad")  # fmt: skip
+            self.main.transcript.stop()
+            started = self._progress is not None and self._progress.session_id
+            restart = f". {RESTART}" if self.runner.ended else ""
+            self.say("The run broke off" if started else "Not run", ended.failure.message + restart, "bad")
         self.main.panel.show(self._progress)
         if self._quitting:
             self.exit(130)
@@ -232,9 +224,27 @@ class TriheadApp(App[int], inherit_bindings=False):
             self._idle()
 
     def _idle(self) -> None:
-        self.show_state("ready")
+        """Nothing goes on any more: the next task, if one waits and there is a model to run it."""
+        if self.runner.ended:
+            self._take_back()
+            self.show_state("ended")
+        elif self.model is None:
+            self.show_state("error")
+        else:
+            self.show_state("ready")
+            if self._queue:
+                self._start(self._queue.popleft())
+
+    def _take_back(self) -> None:
         if self._queue:
-            self._start(self._queue.popleft())
+            self.say("What was typed has not been run", "Up brings it back.", "unsure")
+            self._queue.clear()
+            self.show_state(self.state)
+
+    @property
+    def last_session(self) -> str:
+        """The id of the newest run in this app, '' before the first."""
+        return self._progress.session_id if self._progress else ""
 
     def say(self, title: str, text: str = "", kind: str = "info") -> None:
         self.main.transcript.add(MessageBlock(title, text, kind=kind))
@@ -245,36 +255,23 @@ class TriheadApp(App[int], inherit_bindings=False):
         settings, model, progress = self.runner.settings, self.model, self._progress
         self.main.info.info = Info(
             state=state,
-            model=self._wanted if state == "loading" or model is None else model.name,
+            model=self.wanted if state == "loading" or model is None else model.name,
             decode=settings.decode,
-            device=f"{model.device} {model.precision}" if model else "",
+            device=" ".join(x for x in (model.device, model.precision) if x != "none") if model else "",
             context=model.context if model else 0,
             context_tokens=progress.context_tokens if progress else 0,
             queued=len(self._queue),
             workdir=settings.workdir,
             branch=self._branch,
         )
+        self.main.prompt.show_queue(self._queue)
         self.main.prompt.show_state(
             state, (progress.stage or "") if progress else "", duration(self._clock() - self._state_since)
         )
 
 
-def run(
-    *,
-    model: str = "default",
-    decode: Decode = "auto",
-    workdir: Path | str | None = None,
-    seed: int | None = None,
-    max_steps: int | None = None,
-    max_repairs: int | None = None,
-    max_tokens: int | None = None,
-    timeout: float | None = None,
-    keep: bool | None = None,
-) -> int:
-    """Open the app on the terminal; returns 0, 2 (no terminal, no such folder), 5, or 130 (quit in a run).
-
-    The limits are those of `agent.options.Options`; None leaves them to the task.
-    """
+def run(*, model: str = "default", decode: Decode = "auto", workdir: Path | str | None = None) -> int:
+    """Open the app on the terminal; returns 0, 2 (no terminal, no such folder), 5, or 130 (quit in a run)."""
     from agent.session import data_folder
     from tui.terminal import own_terminal
     from tui.worker import Worker
@@ -286,8 +283,7 @@ def run(
     if not folder.is_dir():
         print(f"{workdir}: not a folder; --workdir takes the folder to work on", file=sys.stderr)
         return 2
-    limits = (seed, max_steps, max_repairs, max_tokens, timeout, keep)
-    worker = Worker(Settings(model, decode, folder, *limits))
+    worker = Worker(Settings(model, decode, folder))
     home = data_folder()
     app = TriheadApp(worker, history=PromptHistory(home / "history.jsonl"))
     try:

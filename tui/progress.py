@@ -21,6 +21,7 @@ from agent.events import (
     Started,
     Verified,
 )
+from tui.drafts import Drafts
 
 Stage = Literal["plan", "scaffold", "infill", "verify", "repair"]
 STAGES: tuple[Stage, ...] = ("plan", "scaffold", "infill", "verify", "repair")
@@ -44,6 +45,7 @@ class Progress:
     forwards: int = 0
     decode_s: float = 0.0
     heads: dict[str, int] = field(default_factory=dict)
+    drafts: Drafts = field(default_factory=Drafts)
     files: dict[str, Literal["+", "~"]] = field(default_factory=dict)
     context_tokens: int = 0
     done: Done | None = None
@@ -78,6 +80,7 @@ class Progress:
             case ModelCalled():
                 self._enter(event.phase)
                 self.calls += 1
+                self.drafts.new_call()
                 self._call_tokens, self._call_forwards = self.tokens, self.forwards
                 self._call_started = self.decode_s
             case Decoded():
@@ -85,6 +88,7 @@ class Progress:
                 self.tokens += len(step.committed)
                 self.forwards += 1
                 self.decode_s += step.ms / 1000
+                self.drafts.apply(step)
                 if step.committed:
                     self.heads[step.head] = self.heads.get(step.head, 0) + len(step.committed)
             case ModelAnswered():

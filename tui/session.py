@@ -73,6 +73,9 @@ class TaskRunner(Protocol):
 
     settings: Settings
 
+    @property
+    def ended(self) -> str: ...
+
     def load(self, model: str) -> ModelInfo: ...
 
     def run(self, text: str, cancel: threading.Event) -> Iterator[Event]: ...
@@ -83,9 +86,12 @@ class TaskRunner(Protocol):
 class Runner:
     """The real thing. Used by one thread at a time."""
 
+    ended = ""  # it lives as long as the app
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._model: Model | None = None
+        self._name = ""  # under which it was asked for
 
     def load(self, model: str) -> ModelInfo:
         """Load `model` and keep it for all runs that follow; the old one stays when this fails.
@@ -95,7 +101,7 @@ class Runner:
         from model.load import load
 
         loaded = load(model)
-        self._model = loaded
+        self._model, self._name = loaded, model
         return loaded.info
 
     def run(self, text: str, cancel: threading.Event) -> Iterator[Event]:
@@ -108,13 +114,14 @@ class Runner:
         """Run a task file; its workdir is the file's own folder, as with `agent run`."""
         from agent.task import load_task
 
-        return self._run(load_task(self.settings.workdir / path), cancel)
+        path = self.settings.workdir / path
+        return self._run(load_task(path), cancel, path)
 
-    def _run(self, task: Task, cancel: threading.Event) -> Iterator[Event]:
+    def _run(self, task: Task, cancel: threading.Event, path: Path | None = None) -> Iterator[Event]:
         """Run and record a task. What nothing can verify is kept: its verdict says so."""
         from agent.loop import run
         from agent.options import Options
-        from agent.session import create
+        from agent.session import create, save_call
         from agent.trajectory import recorded
         from verify.checker import open_checker
 
@@ -125,6 +132,8 @@ class Runner:
         if flags["keep"] is None and not task.has_tests:
             flags["keep"] = True
         session = create()
+        if path is not None:
+            save_call(session, path, self._name, None, None, {"decode": settings.decode, **flags})
         options = Options.merge(task.limits, decode=settings.decode, session=session, **flags)
         with open_checker() as checker:
             yield from recorded(run(task, self._model, checker, options, cancel), session)

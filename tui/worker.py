@@ -3,7 +3,8 @@
 Importing torch, reading a tokenizer and every step of a decoder hold Python's lock; in a thread of the app
 they stop its event loop for a second at a time, and keys and clock with it. `Worker` has the methods of
 `tui.session.Runner` and passes them on; events come back as they are made. Should the process die (out of
-memory, say), the next task starts another, which loads the model again.
+memory, say), `ended` says how, files that its run had changed are put back, and the next load or task starts
+another.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.events import Restored, Started
 from tui.session import Failure, Runner, Settings, WorkerError, describe
 
 if TYPE_CHECKING:
@@ -59,6 +61,13 @@ class Worker:
         self._child: _Child | None = None
         self._model = ""  # what a new process has to load before it can run
         self._loading = False
+
+    @property
+    def ended(self) -> str:
+        """How the process came to its end, '' while it lives; not to be asked while another thread runs."""
+        if self._child is None or not wait([self._child.process.sentinel], 0):
+            return ""
+        return _how(self._child.process)
 
     def start(self) -> None:
         """Start the process. Before the app does: multiprocessing's first start needs the real sys.stderr, in
@@ -102,6 +111,18 @@ class Worker:
             self.load(self._model)
         child = self._living()
         self._ask(child, method, argument)
+        session = ""
+        try:
+            for event in self._events(child, cancel):
+                if isinstance(event, Started):
+                    session = event.session_id
+                yield event
+        except _Died:
+            if paths := _put_back(session):
+                yield Restored(paths)
+            raise
+
+    def _events(self, child: _Child, cancel: threading.Event) -> Iterator[Event]:
         told = False
         while True:
             if cancel.is_set() and not told:
@@ -129,24 +150,37 @@ class Worker:
         try:
             child.pipe.send(_Request(method, argument, self.settings))
         except OSError:
-            raise _ended(child.process) from None
+            raise _Died(f"the process of the model ended ({_how(child.process)})") from None
 
     def _answer(self, child: _Child) -> Any:
         try:
             answer = child.pipe.recv()
         except (EOFError, OSError):
-            raise _ended(child.process) from None
+            raise _Died(f"the process of the model ended ({_how(child.process)})") from None
         if isinstance(answer, Failure):
             raise WorkerError(answer.message)
         return answer
 
 
-def _ended(process: SpawnProcess) -> WorkerError:
+class _Died(WorkerError):
+    """The process is gone."""
+
+
+def _how(process: SpawnProcess) -> str:
     process.join()
     code = process.exitcode or 0
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    memory = ", as when memory runs out" if code == -signal.SIGKILL else ""
-    return WorkerError(f"the process of the model ended ({how}{memory}); the next task starts it again")
+    if code >= 0:
+        return f"exit code {code}"
+    return f"signal {-code}" + (", as when memory runs out" if code == -signal.SIGKILL else "")
+
+
+def _put_back(session: str) -> tuple[str, ...]:
+    """What the loop does at the end of a run that is not solved, for one whose process cannot any more."""
+    from agent.session import data_folder
+    from agent.workspace import Workspace
+
+    before = data_folder() / "sessions" / session / "before"
+    return Workspace.recover(before) if session and before.is_dir() else ()
 
 
 def _serve(pipe: Connection, make: Callable[[Settings], Runner], settings: Settings) -> None:

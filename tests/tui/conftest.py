@@ -117,8 +117,8 @@ def shown(pilot: Pilot[int]) -> str:
 class SteadyRunner(Runner):
     """The real runner; what differs from run to run (times, the session's id) is made the same."""
 
-    def _run(self, task: object, cancel: threading.Event) -> Iterator[Event]:
-        for event in super()._run(task, cancel):  # type: ignore[arg-type]  # passed through
+    def _run(self, task: object, cancel: threading.Event, path: Path | None = None) -> Iterator[Event]:
+        for event in super()._run(task, cancel, path):  # type: ignore[arg-type]  # passed through
             yield steady(event)
 
 
@@ -147,8 +147,8 @@ class HeldRunner(SteadyRunner):
         super().__init__(settings)
         self.held = threading.Event()
 
-    def _run(self, task: object, cancel: threading.Event) -> Iterator[Event]:
-        for event in super()._run(task, cancel):
+    def _run(self, task: object, cancel: threading.Event, path: Path | None = None) -> Iterator[Event]:
+        for event in super()._run(task, cancel, path):
             if isinstance(event, Decoded) and (event.call, event.step.index) == (self.call, self.hold):
                 self.held.set()
                 cancel.wait()

@@ -56,6 +56,25 @@ def test_a_revision_is_marked_and_an_unchanged_draft_keeps_its_step() -> None:
     assert (second.text, second.kind, second.step) == ("c", "revised", 1)
 
 
+def test_drafts_are_the_drafters_and_the_ar_head_keeps_or_overrules_them() -> None:
+    canvas = Canvas()
+    canvas.apply(Step(0, committed=(token(0, "a"),), draft=(token(1, "b"), token(2, "x"))))
+    assert [cell.head for cell in canvas.cells()] == ["ar", "diffusion", "diffusion"]
+    canvas.apply(Step(1, committed=(token(1, "b"), token(2, "c"))))
+    assert [(cell.text, cell.kind, cell.head) for cell in canvas.cells()] == [
+        ("a", "final", "ar"),
+        ("b", "final", "diffusion"),
+        ("c", "revised", "ar"),
+    ]
+    assert (canvas.drafts.kept, canvas.drafts.offered) == (1, 2)
+
+
+def test_the_text_ends_at_the_first_position_that_is_not_final() -> None:
+    canvas = Canvas()
+    canvas.apply(Step(0, committed=(token(0, "a"), token(1, "b"), token(3, "d")), masked=1, head="diffusion"))
+    assert canvas.text == "ab"
+
+
 def test_the_closing_step_counts_no_forward() -> None:
     canvas = Canvas()
     canvas.apply(Step(0, committed=(token(0, "a"),)))

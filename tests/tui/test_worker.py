@@ -13,13 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import Decoded, Done, Event, Started
+from agent.events import Decoded, Done, Event, Restored, Started, Verified
 from agent.session import sessions
 from tests.tui.conftest import PLAN, RIGHT, TASK, WRONG, HeldRunner, steady
 from tui.session import Runner, Settings, WorkerError
 from tui.worker import Worker
 
 MakeWorker = Callable[..., Worker]
+
+
+class Paused(Runner):
+    """Stands still after the first verdict."""
+
+    def _run(self, task: object, cancel: threading.Event, path: Path | None = None) -> Iterator[Event]:
+        for event in super()._run(task, cancel, path):  # type: ignore[arg-type]  # passed through
+            yield event
+            if isinstance(event, Verified):
+                cancel.wait()
 
 
 class Slow(Runner):
@@ -121,9 +131,27 @@ def test_a_process_that_died_is_started_again_with_its_model(make_worker: MakeWo
     events = worker.run(TASK, threading.Event())
     next(events)
     os.kill(_pid(worker), signal.SIGKILL)
-    with pytest.raises(WorkerError, match=r"signal 9, as when memory runs out\); the next task starts it"):
+    with pytest.raises(WorkerError, match=r"ended \(signal 9, as when memory runs out\)"):
         list(events)
+    assert worker.ended == "signal 9, as when memory runs out"
     assert isinstance(next(worker.run(TASK, threading.Event())), Started)
+    assert not worker.ended
+
+
+def test_files_of_a_run_whose_process_died_are_put_back(
+    make_worker: MakeWorker, script: Path, workdir: Path
+) -> None:
+    worker = make_worker(Paused)
+    worker.load(f"scripted:{script}")
+    events = worker.run(TASK, threading.Event())
+    while not isinstance(next(events), Verified):
+        pass
+    assert (workdir / "solution.py").is_file()
+    os.kill(_pid(worker), signal.SIGKILL)
+    assert next(events) == Restored(("solution.py",))
+    with pytest.raises(WorkerError, match="signal 9"):
+        next(events)
+    assert list(workdir.iterdir()) == []
 
 
 def test_closing_records_a_run_and_waits_for_no_load(

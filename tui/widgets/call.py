@@ -46,8 +46,10 @@ class CallBlock(Block):
         parts = [canvas.head, f"step {canvas.steps}", plural(canvas.tokens, "token")]
         if canvas.masked:
             parts.append(f"{canvas.masked} masked")
+        if canvas.steps:
+            parts.append(f"{canvas.tokens / canvas.steps:.1f}/step")
         if self._decode_ms:
-            parts.append(f"{canvas.tokens / self._decode_ms * 1000:.1f} tok/s")
+            parts.append(f"{canvas.tokens / self._decode_ms * 1000:.1f}/s")
         self.heading.note = " · ".join(part for part in parts if part)
         self._view.refresh_canvas()
 
@@ -63,8 +65,7 @@ class CallBlock(Block):
     def stop(self) -> None:
         """The call ended without an answer: keep what was committed."""
         if self.is_live:
-            text = "".join(cell.text for cell in self.canvas.cells() if cell.kind == "final")
-            self._show_answer(self._content(text), f"stopped at step {self.canvas.steps}")
+            self._show_answer(self._content(self.canvas.text), f"stopped at step {self.canvas.steps}")
 
     def _content(self, text: str) -> Content:
         """The answer with what it continues; after an opened fence it is code, up to the fence's end."""

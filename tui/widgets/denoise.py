@@ -17,12 +17,13 @@ from tui.text import clean
 
 MASK_GLYPH = "░"
 HEAD_STYLES = {"ar": "$text-primary", "diffusion": "$text-accent", "length": "$text-warning"}
-KIND_STYLES = {"final": "", "draft": "italic dim", "revised": "italic underline", "masked": ""}
+KIND_STYLES = {"final": "", "draft": "italic dim", "revised": "underline", "masked": ""}
 _TAIL_CELLS = 1200
 
 
 def cell_style(cell: Cell, newest: int) -> str:
-    """Colour by head; italic for what may still change; bold for what became final in the newest step."""
+    """Colour by head; italic for what may still change, underlined where a shown token was changed, reversed
+    for what a head other than AR made final in the newest step. Without colour these still differ."""
     if cell.kind == "masked":
         return "$foreground-disabled"
     colour = HEAD_STYLES.get(cell.head, "$text")

@@ -14,13 +14,14 @@ from textual.widget import Widget
 
 from tui.text import clean_line, fit_left, home_path
 
-State = Literal["loading", "ready", "running", "stopping", "error"]
+State = Literal["loading", "ready", "running", "stopping", "error", "ended"]
 STATES: dict[State, tuple[str, str, str]] = {
     "loading": ("◌", "loading model", "$text-warning"),
     "ready": ("●", "ready", "$text-success"),
     "running": ("▶", "running", "$text-primary"),
     "stopping": ("■", "stopping", "$text-warning"),
     "error": ("!", "no model", "$text-error"),
+    "ended": ("!", "model ended", "$text-error"),
 }
 
 
@@ -44,19 +45,24 @@ class InfoBar(Widget):
         info = self.info
         glyph, word, style = STATES[info.state]
         separator = (" │ ", "$foreground-disabled")
+        width = self.content_size.width
         left: list[tuple[str, str]] = [(f"{glyph} {word}", f"bold {style}")]
         if info.queued:
             left += [(f" +{info.queued} queued", "$text-warning")]
-        left += [separator, (clean_line(info.model), "$text"), separator, (info.decode, "$text")]
-        if info.device:
-            left += [separator, (clean_line(info.device), "$foreground-muted")]
+        parts = [(clean_line(info.model), "$text"), (info.decode, "$text")]
         if info.context:
-            left += [separator, (f"ctx {info.context_tokens:,}/{info.context // 1024}k", "$foreground-muted")]
+            parts += [(f"ctx {info.context_tokens:,}/{info.context // 1024}k", "$foreground-muted")]
+        if info.device:
+            parts += [(clean_line(info.device), "$foreground-muted")]
         used = sum(cell_len(text) for text, _ in left)
+        for part in parts:  # whole, or not at all
+            if (more := len(separator[0]) + cell_len(part[0])) <= width - used:
+                left += [separator, part]
+                used += more
         where = home_path(info.workdir) + (f" ({clean_line(info.branch)})" if info.branch else "")
-        room = self.content_size.width - used - 3
+        room = width - used - 3
         where = fit_left(where, room) if room > 8 else ""
-        gap = " " * max(0, self.content_size.width - used - cell_len(where))
+        gap = " " * max(0, width - used - cell_len(where))
         return Content.assemble(*left, gap, (where, "$foreground-muted"))
 
 

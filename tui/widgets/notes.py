@@ -12,6 +12,7 @@ from tui.widgets.code import highlight_code
 from tui.widgets.verdict import EVIDENCE_LINES
 from verify.verdict import Status
 
+TASK_LINES = 20
 _ENDINGS: dict[RunStatus, tuple[str, str, str]] = {
     "solved": ("✓", "Solved", "good"),
     "failed": ("✗", "Not solved", "bad"),
@@ -22,10 +23,14 @@ _ENDINGS: dict[RunStatus, tuple[str, str, str]] = {
 
 
 class TaskBlock(Static):
-    """What the person asked for."""
+    """What the person asked for; of a long paste the beginning."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(Content(clean(text.strip("\n"))), classes="task")
+        lines = clean(text.strip("\n")).split("\n")
+        if len(lines) > TASK_LINES:
+            more = plural(len(lines) - TASK_LINES + 1, "more line")
+            lines = [*lines[: TASK_LINES - 1], f"\N{HORIZONTAL ELLIPSIS} {more}"]
+        super().__init__(Content("\n".join(lines)), classes="task")
 
 
 class MessageBlock(Block):

@@ -28,7 +28,7 @@ class RunPanel(Widget):
 
     def show(self, progress: Progress | None) -> None:
         self.progress = progress
-        self.refresh(layout=True)
+        self.refresh()
 
     def render(self) -> RenderResult:
         progress = self.progress or Progress()
@@ -38,7 +38,7 @@ class RunPanel(Widget):
         return Content("\n").join(rows)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return 22 + MAX_FILES
+        return 23 + MAX_FILES
 
 
 def _title(text: str) -> Content:
@@ -65,6 +65,10 @@ def _figures(progress: Progress) -> list[Content]:
         ("tokens", f"{progress.tokens:,}"),
         ("forwards", f"{progress.forwards:,}"),
         ("tokens/forward", f"{progress.tokens_per_forward:.2f}" if progress.forwards else "–"),
+        (
+            "drafts kept",
+            f"{progress.drafts.kept:,} of {progress.drafts.offered:,}" if progress.drafts.offered else "–",
+        ),
         ("tokens/s", f"{progress.tokens_per_second:.1f}" if progress.tokens_per_second else "–"),
         ("elapsed", duration(progress.elapsed) if progress.calls or progress.done else "–"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -14,8 +15,10 @@ from textual.widgets import Static, TextArea
 
 from tui.history import PromptHistory
 from tui.slash import COMMANDS, matching
+from tui.text import clean_line
 from tui.widgets.info import State
 
+MAX_QUEUE = 3
 PLACEHOLDER = "Describe a task, or /run a task file"
 
 
@@ -78,8 +81,13 @@ class PromptArea(TextArea):
 
     def _recall(self, text: str | None) -> None:
         if text is not None:
-            self.load_text(text)
-            self.move_cursor(self.document.end)
+            self.put(text)
+
+    def put(self, text: str) -> None:
+        """Replace what is typed; the cursor stands at the end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+        self.focus()
 
     def action_complete(self) -> None:
         """Complete the slash command being typed; else Tab moves the focus as everywhere."""
@@ -88,8 +96,7 @@ class PromptArea(TextArea):
             self.screen.focus_next()
             return
         command = found[0]
-        self.load_text(f"/{command.name} " if command.argument else f"/{command.name}")
-        self.move_cursor(self.document.end)
+        self.put(f"/{command.name} " if command.argument else f"/{command.name}")
 
     def action_scroll_transcript(self, direction: int) -> None:
         transcript = self.screen.query_one("#transcript")
@@ -102,6 +109,7 @@ EDGES: dict[State, tuple[str, str]] = {
     "running": ("Starting", "Esc interrupts · Enter queues"),
     "stopping": ("Stopping", "ends with this decoding step"),
     "error": ("No model", "/model NAME loads a model"),
+    "ended": ("The model's process ended", "Enter starts it again"),
 }
 
 
@@ -112,13 +120,16 @@ class PromptBox(Vertical):
         super().__init__(id="prompt-box")
         self.area = PromptArea(history)
         self._hints = Static(id="slash-hints", markup=False)
+        self._queue = Static(id="queue", markup=False)
+        self._queued: list[str] = []
 
     def compose(self) -> ComposeResult:
+        yield self._queue
         yield self._hints
         yield self.area
 
     def on_mount(self) -> None:
-        self._hints.display = False
+        self._hints.display = self._queue.display = False
 
     def on_text_area_changed(self, message: TextArea.Changed) -> None:
         found = matching(message.text_area.text)
@@ -133,11 +144,21 @@ class PromptBox(Vertical):
             ]
             self._hints.update(Content("\n").join(rows))
 
+    def show_queue(self, tasks: Sequence[str]) -> None:
+        """The tasks that wait for their turn, a line each."""
+        rows = [f"{number}. {clean_line(task.strip())}" for number, task in enumerate(tasks, 1)]
+        if len(rows) > MAX_QUEUE:
+            rows = [*rows[: MAX_QUEUE - 1], f"\N{HORIZONTAL ELLIPSIS} {len(rows) - MAX_QUEUE + 1} more"]
+        if rows != self._queued:
+            self._queued = rows
+            self._queue.display = bool(rows)
+            self._queue.update(Content("\n").join(Content(f"waits  {row}") for row in rows))
+
     def show_state(self, state: State, stage: str, since: str) -> None:
         """What goes on (of a run its `stage`), for how long, and the key that matters now."""
         doing, self.border_subtitle = EDGES[state]
         if state == "running" and stage:
             doing = stage.capitalize()
-        self.border_title = doing if state in ("ready", "error") else f"{doing} · {since}"
+        self.border_title = doing if state in ("ready", "error", "ended") else f"{doing} · {since}"
         self.set_class(state == "running", "-running")
-        self.set_class(state in ("loading", "stopping", "error"), "-warning")
+        self.set_class(state in ("loading", "stopping", "error", "ended"), "-warning")

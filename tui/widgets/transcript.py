@@ -51,7 +51,11 @@ class Transcript(VerticalScroll, can_focus=True):
         self.anchor()
 
     def add(self, block: Widget) -> None:
+        # The layout counts a widget from the start, the painter only once it is mounted: shown at once, it
+        # would scroll what is there away and leave the screen blank for a frame or more.
+        block.display = False
         self.mount(block)
+        block.call_later(setattr, block, "display", True)
         for old in list(self.children)[:-KEEP_BLOCKS]:
             old.remove()
 
@@ -90,9 +94,7 @@ class Transcript(VerticalScroll, can_focus=True):
             case Restored():
                 self.add(RestoredBlock(event))
             case Done():
-                if self._call is not None:
-                    self._call.stop()
-                self._call = self._plan = None
+                self.stop()
                 self.add(DoneBlock(event))
             case _:
                 pass
@@ -102,10 +104,16 @@ class Transcript(VerticalScroll, can_focus=True):
         if self._call is not None and self._call.is_live:
             self._call.show()
 
+    def stop(self) -> None:
+        """The run is over: a call that is still open gets no answer any more."""
+        if self._call is not None:
+            self._call.stop()
+        self._call = self._plan = None
+
     def clear(self) -> None:
         """Drop all blocks but the call that is still decoding."""
         for block in self.children:
-            if block is not self._call or not self._call.is_live:
+            if self._call is None or block is not self._call or not self._call.is_live:
                 block.remove()
 
     def toggle_details(self) -> None:
