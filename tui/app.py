@@ -29,7 +29,7 @@ from tui.history import PromptHistory
 from tui.jobs import Ended, Jobs, Loaded
 from tui.keys import BINDINGS
 from tui.progress import Progress
-from tui.screens.main import MainScreen
+from tui.screens.main import WIDE, MainScreen
 from tui.session import Failure, Settings, TaskRunner
 from tui.slash import is_command
 from tui.text import duration
@@ -39,7 +39,7 @@ from tui.widgets.notes import MessageBlock, TaskBlock
 from tui.widgets.prompt import PromptArea
 
 FPS = 12
-BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
 QUIT_TWICE_S = 2.0
 RESTART = "The next task starts it again."
 
@@ -154,9 +154,6 @@ class TriheadApp(App[int], inherit_bindings=False):
 
     def action_toggle_details(self) -> None:
         self.main.transcript.toggle_details()
-
-    def action_toggle_panel(self) -> None:
-        self.main.panel.toggle_class("-shown")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)

@@ -9,7 +9,7 @@ BINDINGS: list[BindingType] = [
     Binding("f1", "show_help_screen", "Help", tooltip="Keys, commands and colours"),
     Binding("ctrl+p", "command_palette", "Commands", priority=True, tooltip="Search all commands"),
     Binding("ctrl+o", "toggle_details", "Details", tooltip="Fold or unfold all details"),
-    Binding("ctrl+b", "toggle_panel", "Panel", tooltip="Show or hide the side panel"),
+    Binding("ctrl+b", "screen.toggle_panel", "Panel", tooltip="Show or hide the side panel"),
     Binding("ctrl+q", "quit", "Quit", priority=True, tooltip="Stop what runs, and leave"),
     Binding("ctrl+c", "help_quit", show=False, system=True),
 ]

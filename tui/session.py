@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
-from agent.errors import AgentError
+from agent.errors import AgentError, TaskError
 from model.errors import RequestError
 from model.request import Decode, ModelInfo
 
@@ -108,7 +108,10 @@ class Runner:
         """Run a task typed by a person. Raises agent.errors.TaskError before the first event."""
         from agent.task import Task
 
-        return self._run(Task.from_text(text, self.settings.workdir), cancel)
+        workdir = self.settings.workdir
+        if not workdir.is_dir():
+            raise TaskError(f"{workdir} is gone: make it again, or open another: agent --workdir FOLDER")
+        return self._run(Task.from_text(text, workdir), cancel)
 
     def run_file(self, path: Path, cancel: threading.Event) -> Iterator[Event]:
         """Run a task file; its workdir is the file's own folder, as with `agent run`."""

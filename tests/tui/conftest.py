@@ -88,9 +88,10 @@ async def held(pilot: Pilot[int]) -> None:
     """Wait until a `HeldRunner` pauses and everything before the pause is shown."""
     app = pilot.app
     assert isinstance(app, TriheadApp)
-    assert isinstance(app.runner, HeldRunner)
-    await until(pilot, app.runner.held.is_set)
-    await until(pilot, lambda: f"step {HeldRunner.hold}" in shown(pilot))
+    runner = app.runner
+    assert isinstance(runner, HeldRunner)
+    await until(pilot, runner.held.is_set)
+    await until(pilot, lambda: f"step {runner.hold}" in shown(pilot))
 
 
 def state(pilot: Pilot[int]) -> str:

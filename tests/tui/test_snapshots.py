@@ -6,13 +6,17 @@ stands still. The pictures hold text and colours, no fonts, so that they do not 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import dataclasses
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 from textual.pilot import Pilot
 
+from agent.events import Decoded, Event
+from agent.session import Session
 from tests.tui.conftest import (
     PLAN,
     RIGHT,
@@ -28,6 +32,8 @@ from tests.tui.conftest import (
     until,
 )
 from tui.app import TriheadApp
+from tui.past import PastRun
+from tui.screens.sessions import SessionsScreen
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 MakeApp = Callable[..., TriheadApp]
@@ -63,6 +69,32 @@ async def run_task(pilot: Pilot[int]) -> None:
     await finished(pilot)
 
 
+async def until_held(pilot: Pilot[int]) -> None:
+    await ready(pilot)
+    await send(pilot, TASK)
+    await held(pilot)
+
+
+class Drafting(SteadyRunner):
+    """Shows, as `verified` does, drafts of what the next step commits; the third token of each is wrong."""
+
+    def _run(self, task: object, cancel: threading.Event, path: Path | None = None) -> Iterator[Event]:
+        last: Decoded | None = None
+        for event in super()._run(task, cancel, path):
+            if last is not None:
+                after = event.step.committed if isinstance(event, Decoded) else ()
+                wrong = [dataclasses.replace(token, text="pass") for token in after[2:3]]
+                draft = (*after[:2], *wrong, *after[3:])
+                yield dataclasses.replace(last, step=dataclasses.replace(last.step, draft=draft))
+            last = event if isinstance(event, Decoded) else None
+            if last is None:
+                yield event
+
+
+class HeldDrafting(HeldRunner, Drafting):
+    call, hold = 2, 4
+
+
 @SIZES
 def test_ready(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
     assert snap_compare(make_steady(), terminal_size=size, run_before=ready)
@@ -78,13 +110,50 @@ def test_repaired_and_solved(snap_compare: SnapCompare, make_steady: MakeApp, si
 def test_denoising(snap_compare: SnapCompare, make_steady: MakeApp, size: tuple[int, int]) -> None:
     """A diffusion decode, stopped in the middle of a block: tokens out of order between masked cells."""
     app = make_steady(PLAN, RIGHT, decode="diffusion", runner=HeldRunner)
-
-    async def until_held(pilot: Pilot[int]) -> None:
-        await ready(pilot)
-        await send(pilot, TASK)
-        await held(pilot)
-
     assert snap_compare(app, terminal_size=size, run_before=until_held)
+
+
+def test_denoising_light(snap_compare: SnapCompare, make_steady: MakeApp) -> None:
+    app = make_steady(PLAN, RIGHT, decode="diffusion", runner=HeldRunner)
+    app.theme = "trihead-light"
+    assert snap_compare(app, terminal_size=(80, 24), run_before=until_held)
+
+
+@pytest.mark.parametrize("look", ["dark", "light", "no-colour"])
+def test_verified(
+    snap_compare: SnapCompare, make_steady: MakeApp, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """Drafts, drafts that were kept, and tokens of the AR head's own are told apart in every look."""
+    if look == "no-colour":
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = make_steady(PLAN, RIGHT, decode="verified", runner=HeldDrafting)
+    app.theme = "trihead-light" if look == "light" else "trihead-dark"
+    assert snap_compare(app, terminal_size=(80, 24), run_before=until_held)
+
+
+@SIZES
+def test_sessions(
+    snap_compare: SnapCompare,
+    make_steady: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+) -> None:
+    def runs() -> list[PastRun]:
+        folder = Path("sessions")
+        names = [f"20261124-12000{number}-abc123" for number in range(4)]
+        statuses = ["unfinished", "cancelled", "failed", "solved"]
+        return [
+            PastRun(Session(name, folder / name), TASK, "", status, 87, 1.5)
+            for name, status in zip(names, statuses, strict=True)
+        ]
+
+    async def open_sessions(pilot: Pilot[int]) -> None:
+        await ready(pilot)
+        await send(pilot, "/sessions")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SessionsScreen))
+
+    monkeypatch.setattr("tui.past.past_runs", runs)
+    assert snap_compare(make_steady(), terminal_size=size, run_before=open_sessions)
 
 
 @SIZES

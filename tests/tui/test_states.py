@@ -28,6 +28,8 @@ from tests.tui.conftest import (
     until,
 )
 from tui.app import TriheadApp
+from tui.keys import HELP
+from tui.screens.help import HelpText
 from tui.session import Settings
 from tui.widgets.call import CallBlock
 from tui.widgets.info import InfoBar
@@ -159,3 +161,80 @@ async def test_a_model_without_a_device_names_none(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         assert "none" not in str(app.query_one(InfoBar).render())
+
+
+async def test_a_folder_that_is_gone_is_one_line_that_says_what_to_do(
+    make_app: MakeApp, workdir: Path
+) -> None:
+    app = make_app(PLAN)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await ready(pilot)
+        workdir.rmdir()
+        await send(pilot, TASK)
+        await until(pilot, lambda: "is gone: make it again" in shown(pilot) and state(pilot) == "ready")
+        assert "Not run" in shown(pilot)
+
+
+async def test_without_a_sandbox_the_run_says_how_to_get_one(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")  # no docker either
+    monkeypatch.setenv("TRIHEAD_BWRAP", "/nowhere/bwrap")
+    app = make_app(PLAN)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await ready(pilot)
+        await send(pilot, TASK)
+        await finished(pilot)
+        assert "TRIHEAD_BWRAP=/nowhere/bwrap is not an executable; unset it" in shown(pilot)
+        assert "0 model calls" in shown(pilot)
+
+
+async def test_the_panels_key_is_offered_where_the_panel_has_room(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        assert "ctrl+b" not in app.screen.active_bindings
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "ctrl+b" in app.screen.active_bindings)
+        await pilot.press("ctrl+b")
+        assert not app.main.panel.display
+        await pilot.press("ctrl+b")
+        assert app.main.panel.display
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40)])
+async def test_the_rows_of_the_help_hang_under_their_first(make_app: MakeApp, size: tuple[int, int]) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot)
+        await pilot.press("f1")
+        await until(
+            pilot, lambda: bool(app.screen.query(HelpText)) and app.screen.query_one(HelpText).size.width > 0
+        )
+        text = app.screen.query_one(HelpText)
+        rows = str(text.render()).splitlines()
+        assert max(map(len, rows)) <= text.size.width
+        assert text.size.height == len(rows)
+
+
+async def test_the_help_names_every_key_that_the_app_binds(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        named = "".join(key for key, _ in HELP).lower().replace(" ", "")
+        bound = {name.replace("escape", "esc") for name in app.screen.active_bindings}
+        shown_keys = {
+            "esc",
+            "f1",
+            "ctrl+p",
+            "ctrl+o",
+            "ctrl+b",
+            "ctrl+q",
+            "ctrl+c",
+            "ctrl+j",
+            "tab",
+            "up",
+            "down",
+        }
+        assert shown_keys <= bound
+        assert all(key in named for key in shown_keys)

@@ -37,6 +37,10 @@ WELCOME = Content("\n").join(
 )
 
 
+WIDE = 110
+"""Columns from which on the side panel has room."""
+
+
 class MainScreen(Screen[None]):
     AUTO_FOCUS = "#prompt"
 
@@ -57,6 +61,16 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.welcome()
+
+    def on_resize(self) -> None:
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key for the side panel where there is no room for it."""
+        return action != "toggle_panel" or self.size.width >= WIDE
+
+    def action_toggle_panel(self) -> None:
+        self.panel.toggle_class("-shown")
 
     def welcome(self) -> None:
         """Put the greeting into the (empty) transcript."""

@@ -15,9 +15,14 @@ from tui.widgets.denoise import DenoiseView
 
 TITLES: dict[Phase, str] = {"plan": "Plan", "scaffold": "Scaffold", "infill": "Infill", "repair": "Rewrite"}
 
+WAITING = "the model reads"
+FIRST = "the model reads; a first answer on a device also measures it"
+
 
 class CallBlock(Block):
-    def __init__(self, event: ModelCalled, max_rows: int, live: bool = True) -> None:
+    """first: none was answered before it; this one may take its time."""
+
+    def __init__(self, event: ModelCalled, max_rows: int, live: bool = True, first: bool = False) -> None:
         self.phase = event.phase
         self.canvas = Canvas()
         self._given, self._language = _prefill(event.messages)
@@ -27,7 +32,7 @@ class CallBlock(Block):
         self._answer.display = False
         self._decode_ms = 0.0
         super().__init__(
-            "◆", TITLES[event.phase], self._view, self._answer, note="waiting for the model", kind="live"
+            "◆", TITLES[event.phase], self._view, self._answer, note=FIRST if first else WAITING, kind="live"
         )
 
     @property

@@ -46,6 +46,7 @@ class Transcript(VerticalScroll, can_focus=True):
         self.live = live
         self._call: CallBlock | None = None
         self._plan: CallBlock | None = None
+        self._answered = False
 
     def on_mount(self) -> None:
         self.anchor()
@@ -63,7 +64,8 @@ class Transcript(VerticalScroll, can_focus=True):
         """Show one event. Decoding steps are only noted; `show_canvas` draws them."""
         match event:
             case ModelCalled():
-                self._call = CallBlock(event, max_rows=12 if self.size.height > 24 else 8, live=self.live)
+                rows = 12 if self.size.height > 24 else 8
+                self._call = CallBlock(event, rows, live=self.live, first=not self._answered)
                 if event.phase == "plan":
                     self._plan = self._call
                 self.add(self._call)
@@ -71,6 +73,7 @@ class Transcript(VerticalScroll, can_focus=True):
                 if self._call is not None:
                     self._call.apply(event.step)
             case ModelAnswered():
+                self._answered = True
                 if self._call is not None:
                     self._call.finish(event)
             case Planned():
