@@ -3,16 +3,14 @@
 #   configs/train-heads.sh data      where there is a network: 1 GB of wheels, then about 10 minutes of one core
 #   configs/train-heads.sh train     on a CUDA GPU: answers, the run of configs/qwen0.5b-heads.yaml, its curve
 #   configs/train-heads.sh more      on four GPUs, after train's answers: on from the heads that are here (see its .yaml)
-#   configs/train-heads.sh measure   on a CUDA GPU: acceptance at T = 0 and 0.7, the length head, restoring
 # All of it lies in runs/heads/; a step whose result is there is not done again, so a killed one is called again.
+# configs/measure-heads.sh measures what came out.
 # AGAINST: JSON lines of a benchmark to keep out beside HumanEval. MODEL, TORCHRUN: how to call them. ANSWERS: how many.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${MODEL:-.venv/bin/model}
 out=runs/heads
 answers=${ANSWERS:-60000}
-heads=$out/run/heads
-[ ! -d "$out/more/heads" ] || heads=$out/more/heads
 mkdir -p "$out"
 
 made() { [ -e "$1" ] || { echo "making $1" >&2; return 1; }; }
@@ -58,20 +56,7 @@ more() {
     $model plot "$out/more"
 }
 
-measure() {
-    local set share
-    for set in he-chat he-evalplus he-raw held-out; do
-        for share in 1 0; do
-            made "$out/$set-greedy$share.npz" || $model data answer "$out/$set.npz" --out "$out/$set-greedy$share.npz" \
-                --greedy-share "$share" --max-tokens 512
-            $model acceptance "$heads" "$out/$set-greedy$share.npz" --block 16 --block 32 --json \
-                >"$out/acceptance-$set-greedy$share.json"
-        done
-    done
-    $model restore "$heads" "$out/he-chat-greedy1.npz" --json >"$out/restore.json"
-}
-
 case ${1:-} in
-    data | train | more | measure) "$1" ;;
+    data | train | more) "$1" ;;
     *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -54,7 +54,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
     """repeats: of each measurement. quick: the smallest run that still says something. plot: PNG that the
-    group `width` draws.
+    group `width` draws. heads: as in model.load.load, for the groups that measure drafts.
     """
 
     model: str
@@ -63,6 +63,7 @@ class BenchOptions:
     max_tokens: int = 32
     quick: bool = False
     plot: Path | None = None
+    heads: str | None = None
 
 
 def groups() -> dict[str, str]:

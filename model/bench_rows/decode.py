@@ -65,7 +65,7 @@ def decode_ms(result: Generation) -> float:
 
 
 def rows(options: BenchOptions) -> Iterator[Row]:
-    engine = load(options.model, device=options.device)
+    engine = load(options.model, device=options.device, heads=options.heads)
     if not isinstance(engine, Engine):
         return
     prompts = PROMPTS[: 3 if options.quick else 20 if engine.device.type == "cuda" else 4]

@@ -35,7 +35,7 @@ class Answer:
 
 
 def rows(options: BenchOptions) -> Iterator[Row]:
-    engine = load(options.model, device=options.device)
+    engine = load(options.model, device=options.device, heads=options.heads)
     if not isinstance(engine, Engine) or engine.device.type != "cuda":
         return
     complete(engine, GenerateRequest(prompt="warm", max_tokens=2, decode="verified"))  # mounts the heads

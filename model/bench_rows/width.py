@@ -64,7 +64,7 @@ def floor_ms(engine: Engine) -> float | None:
 
 
 def rows(options: BenchOptions) -> Iterator[Row]:
-    engine = load(options.model, device=options.device)
+    engine = load(options.model, device=options.device, heads=options.heads)
     if not isinstance(engine, Engine):
         return
     least = floor_ms(engine)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", "name", default="default", show_default=True, metavar="NAME")
+@click.option("--heads", metavar="FOLDER", help="Trained heads; `none` for the bare base.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option(
     "--only", metavar="GROUPS", help="Comma-separated groups; --list names them, those on request too."
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 def bench(
     ctx: click.Context,
     name: str,
+    heads: str | None,
     device: str,
     only: str | None,
     list_groups: bool,
@@ -73,7 +75,8 @@ def bench(
     store.resolve(default_name(device) if name == "default" else name)  # not pulled: say so once, at once
     machine = describe()
     on_gpu = machine["gpu"] is not None and device != "cpu"
-    options = benching.BenchOptions(name, device, repeats, max_tokens or (64 if on_gpu else 32), quick, plot)
+    tokens = max_tokens or (64 if on_gpu else 32)
+    options = benching.BenchOptions(name, device, repeats, tokens, quick, plot, heads)
     click.echo(
         ", ".join(str(machine[key] or "no GPU") for key in ("cpu", "gpu", "torch", "date")), err=as_json
     )

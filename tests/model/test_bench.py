@@ -84,6 +84,14 @@ def test_a_plot_needs_its_group() -> None:
     assert "--plot draws the group width" in result.stderr
 
 
+def test_heads_that_are_not_there_fail_the_groups_that_need_them() -> None:
+    result = tiny_bench("--only", "width,fp8", "--heads", "nowhere")
+    assert result.exit_code == 1
+    first, *others = json.loads(result.stdout)["rows"]
+    assert "no heads at nowhere" in first["error"]
+    assert not any(row["error"] for row in others)
+
+
 @pytest.mark.parametrize("group", ["ar", "compiled", "forward", "fp8", "generate"])
 def test_rows_of_a_group(group: str) -> None:
     result = tiny_bench("--only", group, "--max-tokens", "12")
