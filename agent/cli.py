@@ -7,12 +7,13 @@ reached, 4 model or format failure, 5 sandbox or infrastructure failure, 130 int
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
 from agent.errors import AgentError
+from model.errors import ModelError
+from verify.commandline import LazyGroup, run
 
 # name -> (module:command, what `agent --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -28,28 +29,10 @@ UI_GROUP = "trihead.ui"
 DECODES = ("auto", "ar", "diffusion", "verified", "lookup")
 
 
-class LazyGroup(click.Group):
-    """Lists its commands from a table and imports one only to run it or to show its own help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[name][0].split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{module}:{attribute} is not a click command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
-
-
 @click.group(
     cls=LazyGroup,
+    name="agent",
+    table=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -89,18 +72,7 @@ def _open_ui(ctx: click.Context, settings: dict[str, str]) -> int:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
-    try:
-        code = cli.main(args=argv, prog_name="agent", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except AgentError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+    run(cli, argv, known=(AgentError, ModelError))
 
 
 if __name__ == "__main__":

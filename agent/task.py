@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -28,11 +29,13 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from agent.errors import TaskError
 from agent.examples import cases_in_text
 from agent.scaffold import Scaffold, scaffold_in_text
 from verify.cases import CasesError, parse_cases, read_cases
+from verify.limits import Limits
 from verify.request import Case, Lang
 
 MAX_TASK_BYTES = 256 * 1024
@@ -171,7 +174,7 @@ def _split(text: str, path: Path) -> tuple[dict[str, Any], str]:
     if match is None:
         raise TaskError(f"{path}: the front matter opened by '---' on line 1 has no closing '---'")
     try:
-        front = yaml.safe_load(match[1])
+        front = yaml.load(match[1], _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 2}: " if mark else ""
@@ -183,6 +186,20 @@ def _split(text: str, path: Path) -> tuple[dict[str, Any], str]:
     return front or {}, text[match.end() :].strip()
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which a key comes once: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' comes twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _validate(front: dict[str, Any], path: Path) -> _FrontMatter:
     try:
         return _FrontMatter.model_validate(front)
@@ -192,7 +209,26 @@ def _validate(front: dict[str, Any], path: Path) -> _FrontMatter:
         if first["type"] == "extra_forbidden":
             known = _LimitsKeys if first["loc"][0] == "limits" and len(first["loc"]) > 1 else _FrontMatter
             raise TaskError(f"{path}: front matter: {_unknown(where, known)}") from error
-        raise TaskError(f"{path}: front matter: {where}: {first['msg'].lower()}") from error
+        raise TaskError(f"{path}: front matter: {where} {_wrong(first)}") from error
+
+
+# What pydantic calls an error -> what is wanted instead.
+_WANTED = {
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "string_pattern_mismatch": "a function's name",
+}
+
+
+def _wrong(error: ErrorDetails) -> str:
+    wanted = _WANTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    return f"is {error['input']!r:.60}, {wanted} is wanted"
 
 
 def _unknown(key: str, known: type[BaseModel]) -> str:
@@ -234,6 +270,10 @@ def _build(keys: _FrontMatter, text: str, workdir: Path, path: Path | None, name
         raise TaskError(f"{where}: cases need 'entry', the name of the function they call")
     limits = keys.limits.model_dump(exclude_none=True)
     run = {f.name: limits.pop(f.name, None) for f in dataclasses.fields(RunLimits)}
+    try:
+        Limits(**limits)
+    except ValueError as error:
+        raise TaskError(f"{where}: {error}") from error
     return Task(
         text=text.strip(),
         workdir=workdir,
@@ -260,8 +300,12 @@ def _as_list(value: list[str] | str | None) -> list[str]:
 
 
 def _folder(path: Path) -> Path:
+    if not path.exists():
+        raise TaskError(f"{path}: there is no such folder to work on; make it first (mkdir -p)")
     if not path.is_dir():
         raise TaskError(f"{path}: the workdir is not a folder")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise TaskError(f"{path}: the workdir cannot be written; give another with --workdir")
     return path.resolve()
 
 

@@ -29,7 +29,9 @@ def help_pages(command: click.Command, ctx: click.Context) -> Iterator[tuple[str
 
 def page(name: str) -> str:
     root = importlib.import_module(f"{name}.cli").cli
-    ctx = click.Context(root, info_name=name, terminal_width=100, max_content_width=100)
+    ctx = root.context_class(
+        root, info_name=name, terminal_width=100, max_content_width=100, **root.context_settings
+    )
     parts = [f"# `{name}`\n\nMade by `make docs` from `{name} --help`.\n"]
     for path, text in help_pages(root, ctx):
         parts.append(f"## {path}\n\n```text\n{text.rstrip()}\n```\n")

@@ -5,12 +5,10 @@ Exit codes: 0 done, 2 usage or data, 4 model failure, 5 sandbox or infrastructur
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import click
 
 from evals.errors import EvalsError
+from verify.commandline import LazyGroup, run
 
 # name -> (module:command, what `evals --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -32,27 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """Lists its commands from a table and imports one only to run it or to show its own help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[name][0].split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{module}:{attribute} is not a click command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, name="evals", table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="trihead")
 def cli() -> None:
     """Benchmarks, scores, comparisons and reports for code models that decode in parallel."""
@@ -60,22 +40,12 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
-    try:
-        code = cli.main(args=argv, prog_name="evals", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was done is kept, go on with --resume", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except EvalsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our stdout left (`| head`); nothing more can be said.
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
+    run(
+        cli,
+        argv,
+        known=(EvalsError,),
+        interrupted="interrupted; what was done is kept, go on with --resume",
+    )
 
 
 if __name__ == "__main__":

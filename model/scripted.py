@@ -35,8 +35,10 @@ def read_replies(path: Path) -> list[str]:
     """The replies of a script file. Raises WeightsError when it cannot be read or holds none."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"cannot read the script {path}: {error}") from error
+    except OSError as error:
+        raise WeightsError(f"cannot read the script {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"the script {path} is not UTF-8 text") from error
     if path.suffix == ".json":
         try:
             replies = json.loads(text)

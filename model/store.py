@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import NotPulledError, WeightsError
-from model.names import NAMED, nearest
+from model.names import DEFAULT, NAMED, nearest
 
 RECORD = "trihead.json"
 # Raised when a change of the conversion makes other tensors or another tokenizer of the same source.
@@ -56,6 +56,16 @@ def record(folder: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+# A prefix alone -> what belongs behind it.
+_FORMS = {
+    "": f"a name ({DEFAULT}), a folder or a .gguf file",
+    "scripted:": "scripted:FILE",
+    "openai:": "openai:URL#MODEL",
+    "vllm:": "vllm:NAME",
+    "transformers:": "transformers:NAME",
+}
+
+
 def is_pulled(name: str) -> bool:
     return record(folder_of(name)).get("format") == FORMAT
 
@@ -65,6 +75,8 @@ def resolve(name: str, *, progress: Progress = lambda done, total: None) -> Path
 
     Raises NotPulledError for a named model that is not here, WeightsError for a path without usable weights.
     """
+    if name in _FORMS:
+        raise NotPulledError(f"{name!r} names no model: write {_FORMS[name]}")
     if name == "tiny" or name.startswith("tiny-"):
         from model.tiny import tiny_home
 

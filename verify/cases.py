@@ -40,6 +40,10 @@ class CasesError(ValueError):
     """A file of cases that cannot be used; one line with file, entry and remedy."""
 
 
+class UnknownKeyError(CasesError):
+    """A key that this kind of case does not have."""
+
+
 def read_cases(path: Path) -> tuple[Case, ...]:
     """Function cases from a file. Raises CasesError."""
     return parse_cases(_entries(path), str(path))
@@ -77,12 +81,12 @@ def parse_program_cases(entries: Any, where: str = "cases") -> tuple[ProgramCase
 
 def _listed(entries: Any, where: str) -> list[tuple[dict[str, Any], str]]:
     if not isinstance(entries, list):
-        raise CasesError(f"{where}: a list of cases is wanted, this is a {_kind(entries)}")
+        raise CasesError(f"{where}: a list of cases is wanted, this is {_kind(entries)}")
     if not entries:
         raise CasesError(f"{where}: no cases; a check without a test cannot pass")
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            raise CasesError(f"{where}: case {index} is a {_kind(entry)}, an object is wanted")
+            raise CasesError(f"{where}: case {index} is {_kind(entry)}, an object is wanted")
     return [(entry, f"{where}: case {index}") for index, entry in enumerate(entries)]
 
 
@@ -142,7 +146,7 @@ def _program_case(entry: dict[str, Any], place: str) -> ProgramCase:
 def _known(entry: dict[str, Any], keys: frozenset[str], place: str) -> None:
     for name in entry:
         if name not in keys:
-            raise CasesError(f"{place}: unknown key {name!r}; known are {', '.join(sorted(keys))}")
+            raise UnknownKeyError(f"{place}: unknown key {name!r}; known are {', '.join(sorted(keys))}")
 
 
 def _typed(entry: dict[str, Any], name: str, kind: type, default: Any, place: str) -> Any:
@@ -150,7 +154,7 @@ def _typed(entry: dict[str, Any], name: str, kind: type, default: Any, place: st
     if value is default:
         return value
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise CasesError(f"{place}: {name} is a {_kind(value)}, {_NAMES[kind]} is wanted")
+        raise CasesError(f"{place}: {name} is {_kind(value)}, {_NAMES[kind]} is wanted")
     return value
 
 
@@ -165,7 +169,7 @@ _NAMES = {
 
 
 def _kind(value: Any) -> str:
-    return "null" if value is None else _NAMES.get(type(value), type(value).__name__).split(" ", 1)[-1]
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
 
 
 def from_json(value: Any, place: str) -> Any:

@@ -6,10 +6,9 @@ Exit codes: 0 passed or done, 1 the candidate's fault (or an escape found by `ve
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import click
+
+from verify.commandline import LazyGroup, run
 
 # name -> (module:command, what `verify --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -25,27 +24,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """Lists its commands from a table and imports one only to run it or to show its own help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[name][0].split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{module}:{attribute} is not a click command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, name="verify", table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="trihead")
 def cli() -> None:
     """Verdicts that cannot be forged, on Python and Bend programs, in a sandbox."""
@@ -53,15 +34,7 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
-    try:
-        code = cli.main(args=argv, prog_name="verify", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+    run(cli, argv)
 
 
 if __name__ == "__main__":

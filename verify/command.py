@@ -43,7 +43,11 @@ for limit, value in limits.items():
     resource.setrlimit(limit, (value, value))
 os.environ["HOME"] = "/tmp"
 os.write(2, b"\0started\n")
-os.execvp(command[0], command)
+try:
+    os.execvp(command[0], command)
+except OSError as error:
+    print(error.strerror, file=sys.stderr)
+    sys.exit(127)
 """
 
 
@@ -190,7 +194,7 @@ def _verdict(
         passed, total = max(passed, 1), max(total, 1)
     elif pytest and code in (PYTEST_NOTHING, PYTEST_USAGE):
         status, detail = Status.UNSUPPORTED, "pytest found no tests to run" + _hint(stderr)
-    elif code in (126, 127) or (code == 1 and "FileNotFoundError" in stderr and "execvp" in stderr):
+    elif code in (126, 127):
         status, detail = Status.UNSUPPORTED, f"{request.argv[0]} cannot be run in the sandbox" + _hint(stderr)
     elif abs(code) % 128 in (signal.SIGXCPU, signal.SIGKILL):
         status, detail = Status.TIMEOUT, f"killed (more than {limits.cpu_s:g} s of CPU time?)"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from agent.cli import DECODES
+from verify.commandline import Number
 
 
 @click.command("finetune", short_help="Make the heads better with verified runs.")
@@ -20,7 +21,7 @@ from agent.cli import DECODES
 )
 @click.option(
     "--tasks",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Tasks of 'agent tasks build': to roll out on, and held-out ones to compare heads with.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
@@ -29,16 +30,14 @@ from agent.cli import DECODES
 @click.option(
     "--sampled", type=click.IntRange(0), default=4, show_default=True, help="Sampled attempts a task."
 )
-@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=0.7, show_default=True)
+@click.option("--temperature", type=Number(0, min_open=True), default=0.7, show_default=True)
 @click.option("--limit", type=click.IntRange(0), default=0, help="Training tasks at most (0: all).")
 @click.option("--held-out-limit", type=click.IntRange(0), default=0, help="Held-out tasks at most (0: all).")
 @click.option("--per-task", type=click.IntRange(1), default=2, show_default=True, help="Kept answers a task.")
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0), default=0.0, help="Training time at most (0: no limit).")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True)
-@click.option(
-    "--replay", type=click.FloatRange(0), default=0.25, show_default=True, help="Earlier rows a new one."
-)
+@click.option("--epochs", type=Number(0, min_open=True), default=3.0, show_default=True)
+@click.option("--seconds", type=Number(0), default=0.0, help="Training time at most (0: no limit).")
+@click.option("--learning-rate", type=Number(0, min_open=True), default=1e-4, show_default=True)
+@click.option("--replay", type=Number(0), default=0.25, show_default=True, help="Earlier rows a new one.")
 @click.option(
     "--ar-rank", type=click.IntRange(1), default=64, show_default=True, help="LoRA rank of a new AR head."
 )
@@ -105,7 +104,8 @@ class _Progress:
         self.stop()
 
     def stop(self) -> None:
-        self.progress.stop()
+        if self.stages:  # a bar that never started would still print its empty line
+            self.progress.stop()
         self.stages.clear()
 
     def say(self, stage: str, done: int, total: int) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.cli import DECODES
+from verify.commandline import Number
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -30,11 +31,9 @@ if TYPE_CHECKING:
 @click.option(
     "--max-tokens", type=click.IntRange(1), help="Generated tokens of the whole run.  [default: 4096]"
 )
-@click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds of the whole run.  [default: 600]"
-)
+@click.option("--timeout", type=Number(0, min_open=True), help="Seconds of the whole run.  [default: 600]")
 @click.option("--seed", type=int, help="Seed of sampled answers.  [default: 0]")
-@click.option("--test-cmd", help="Command that must succeed, instead of the task's tests (no shell).")
+@click.option("--test-cmd", help="Command that must succeed (no shell); replaces the task's test_cmd.")
 @click.option(
     "--workdir", type=click.Path(path_type=Path), help="Folder to work on.  [default: the task's own]"
 )
@@ -97,7 +96,7 @@ def _events(
 
     task = load_task(task_file, workdir=workdir, test_cmd=test_cmd)
     with out.busy("loading the model"):
-        loaded = load(model or task.model or "default")
+        loaded = load(model if model is not None else task.model or "default")
     record = session.create()
     session.save_call(record, task_file, model, workdir, test_cmd, flags)
     options = Options.merge(task.limits, session=record, **flags)

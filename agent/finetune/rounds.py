@@ -66,20 +66,6 @@ class Finetune:
 
     def __init__(self, settings: Settings, say: Say = lambda stage, done, total: None) -> None:
         self.settings, self.say = settings, say
-        name = load.default_name(settings.device) if settings.model == "default" else settings.model
-        self.base = name
-        try:
-            self.folder = store.resolve(name)
-            self.name = load.heads_name(self.folder)
-        except ModelError as error:
-            raise FinetuneError(str(error)) from error
-        self.heads = HeadStore(self.name)
-        self.home = session.data_folder() / "finetune" / self.name
-        tasks = read_tasks(settings.tasks) if settings.tasks else []
-        self.train_tasks = _first([t for t in tasks if t.split == "train"], settings.limit)
-        self.held_out = _first([t for t in tasks if t.split == "held-out"], settings.held_out_limit)
-        if settings.tasks and not (self.train_tasks and self.held_out):
-            raise FinetuneError(f"{settings.tasks} must hold tasks to train on and held-out ones")
         if not settings.tasks and not settings.trajectories:
             raise FinetuneError("give --tasks, --trajectories, or both: there is nothing to learn from")
         if not settings.tasks and not settings.dry_run:
@@ -87,6 +73,20 @@ class Finetune:
                 "new heads are compared with the old ones on held-out tasks: give --tasks "
                 "('agent tasks build' makes them), or look with --dry-run"
             )
+        name = load.default_name(settings.device) if settings.model == "default" else settings.model
+        self.base = name
+        try:
+            self.folder = store.resolve(name)
+            self.name = load.heads_name(self.folder)
+        except ModelError as error:
+            raise FinetuneModelError(str(error)) from error
+        self.heads = HeadStore(self.name)
+        self.home = session.data_folder() / "finetune" / self.name
+        tasks = read_tasks(settings.tasks) if settings.tasks else []
+        self.train_tasks = _first([t for t in tasks if t.split == "train"], settings.limit)
+        self.held_out = _first([t for t in tasks if t.split == "held-out"], settings.held_out_limit)
+        if settings.tasks and not (self.train_tasks and self.held_out):
+            raise FinetuneError(f"{settings.tasks} must hold tasks to train on and held-out ones")
 
     def round(self) -> dict[str, Any]:
         """Do one round, or what is left of one; returns its report. Raises FinetuneError."""

@@ -120,8 +120,10 @@ def read_tasks(path: Path) -> list[DoctestTask]:
     """Raises TaskError naming the file and line."""
     try:
         lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read ({error}); make one with 'agent tasks build'") from error
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise TaskError(f"{path}: not UTF-8 text; make tasks with 'agent tasks build'") from error
     names = {field.name for field in dataclasses.fields(DoctestTask)}
     tasks = []
     for number, line in enumerate(lines, 1):

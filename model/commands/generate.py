@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model.commandline import Number
+
 if TYPE_CHECKING:
     from model.request import GenerateRequest, Generation, Model
 
@@ -30,16 +32,12 @@ if TYPE_CHECKING:
     show_default=True,
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), default=256, show_default=True)
-@click.option(
-    "--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 is greedy."
-)
-@click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True), default=1.0, show_default=True)
+@click.option("--temperature", type=Number(min=0), default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=Number(min=0, max=1, min_open=True), default=1.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", multiple=True, metavar="S", help="End the text before S; may be given several times.")
 @click.option("--block", type=click.IntRange(min=1), help="Draft block size (default: the decoder's choice).")
-@click.option(
-    "--threshold", type=click.FloatRange(min=0, max=1), help="Confidence that commits a draft token."
-)
+@click.option("--threshold", type=Number(min=0, max=1), help="Confidence that commits a draft token.")
 @click.option("--context", type=click.IntRange(min=1), metavar="N", help="Context length in tokens.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from model.commandline import Number
+
 
 @click.command()
 @click.argument("heads", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -18,14 +20,12 @@ import click
 @click.option(
     "--confidence",
     multiple=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=(0.5, 0.9),
     show_default=True,
     help="From which a shown token is rewritten (repeatable).",
 )
-@click.option(
-    "--share", default=0.05, show_default=True, type=click.FloatRange(0, 1), help="Tokens replaced."
-)
+@click.option("--share", default=0.05, show_default=True, type=Number(0, 1), help="Tokens replaced.")
 @click.option("--limit", default=0, help="Samples of each file at most (0: all).")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")

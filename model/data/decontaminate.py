@@ -98,12 +98,14 @@ def read_benchmark(path: Path) -> tuple[list[str], list[str]]:
     try:
         with opener(path, "rt", encoding="utf-8") as handle:
             for number, line in enumerate(handle, 1):
-                row: dict[str, Any] = json.loads(line)
+                row: Any = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError(f"{path} line {number} is no JSON object")
                 found = [str(row[key]) for key in _TEXT_KEYS if row.get(key)]
                 if not found:
                     raise DataError(f"{path} line {number} has none of {', '.join(_TEXT_KEYS)}")
                 texts.append("\n".join(found))
                 programs.append(row.get("code") or row.get("prompt", "") + row.get("canonical_solution", ""))
-    except (OSError, EOFError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path} is not a JSON-lines benchmark ({error})") from error
     return texts, programs

@@ -31,8 +31,10 @@ try:
     main(sys.argv[1:])
 except SystemExit:
     pass
-heavy = {"torch", "transformers", "textual", "vllm", "pydantic", "rich", "jinja2", "yaml", "model", "verify"}
-print(sorted(heavy & set(sys.modules)))
+heavy = {"torch", "transformers", "textual", "vllm", "pydantic", "rich", "jinja2", "yaml"}
+light = {"model.errors", "verify.commandline"}
+ours = {name for name in sys.modules if name.startswith(("model.", "verify."))}
+print(sorted(heavy & set(sys.modules) | ours - light))
 """
 GOOD = "    return 2 * x\n"
 
@@ -128,7 +130,10 @@ def test_exit_codes(task_folder: Path, script: str, flags: tuple[str, ...], code
         (("run", "binary.md"), 2, "not a text file"),
         (("run", "front.md"), 2, "did you mean 'files'?"),
         (("run", "tests.md"), 2, "test_none.py does not exist"),
-        (("run", "task.md", "--workdir", "none"), 2, "the workdir is not a folder"),
+        (("run", "task.md", "--workdir", "none"), 2, "no such folder to work on; make it first"),
+        (("run", "task.md", "--workdir", "task.md"), 2, "the workdir is not a folder"),
+        (("run", "task.md", "--model", ""), 4, "names no model: write a name"),
+        (("run", "task.md", "--model", "openai:"), 4, "write openai:URL#MODEL"),
         (("run", "task.md", "--model", "qwen2.5-coder-1.5b"), 4, "model pull qwen2.5-coder-1.5b"),
         (("run", "task.md", "--model", "scripted:none.json"), 4, "none.json"),
         (("run", "task.md", "--test-cmd", "echo '"), 2, "no closing quotation"),
@@ -279,3 +284,22 @@ def test_trajectories_and_undo(task_folder: Path) -> None:
     assert "put back twice.py" in agent(task_folder, "undo").stdout
     assert (task_folder / "twice.py").read_text() == "X = 1\n"
     assert "nothing to put back" in agent(task_folder, "undo").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("rnu", "task.md"), "No such command 'rnu'. Did you mean 'run'?"),
+        (("run",), "Missing argument 'TASK.md'. See 'agent run --help'."),
+        (("run", "task.md", "--timeout", "nan"), "nan is not a finite number"),
+        (("finetune", "--tasks", "none.jsonl"), "'none.jsonl' does not exist"),
+        (("finetune", "--epochs", "inf"), "inf is not a finite number"),
+        (("finetune",), "there is nothing to learn from"),
+    ],
+)
+def test_a_mistyped_call_is_one_line(task_folder: Path, args: tuple[str, ...], message: str) -> None:
+    done = agent(task_folder, *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr

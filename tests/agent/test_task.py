@@ -71,12 +71,17 @@ def test_a_stub_in_the_text_is_the_scaffold_and_its_examples_are_cases(make_task
         ("---\nfiles: [a.py\n---\nDo.", "front matter: line 3:"),
         ("---\nfiles: [a.py]\nDo.", "no closing '---'"),
         ("---\n- a\n---\nDo.", "must be keys and values"),
-        ("---\nlimits: {max_steps: many}\n---\nDo.", "limits.max_steps: input should be a valid integer"),
+        ("---\nlimits: {max_steps: many}\n---\nDo.", "limits.max_steps is 'many', a whole number is wanted"),
         (
             "---\nlimits: {max_steps: 0}\n---\nDo.",
-            "limits.max_steps: input should be greater than or equal to 1",
+            "limits.max_steps is 0, at least 1 is wanted",
         ),
-        ("---\nentry: 'not a name'\n---\nDo.", "entry: string should match pattern"),
+        ("---\nentry: 'not a name'\n---\nDo.", "entry is 'not a name', a function's name is wanted"),
+        ("---\nfiles: 3\n---\nDo.", "files is 3, a list is wanted"),
+        ("---\nlimits: [1]\n---\nDo.", "limits is [1], keys and values is wanted"),
+        ("---\nlimits: {timeout: .nan}\n---\nDo.", "limits.timeout is nan, more than 0.0 is wanted"),
+        ("---\nlimits: {wall_s: 1.0e+12}\n---\nDo.", "the limit wall_s is 1000000000000.0"),
+        ("---\nfiles: a.py\nfiles: b.py\n---\nDo.", "line 3: the key 'files' comes twice"),
         ("---\nfiles: [../a.py]\n---\nDo.", "'../a.py' must be a path inside the workdir"),
         ("---\nfiles: [/etc/passwd]\n---\nDo.", "'/etc/passwd' must be a path inside the workdir"),
         ("---\ntests: [test_no.py]\n---\nDo.", "tests: test_no.py does not exist in "),
@@ -122,7 +127,7 @@ def test_missing_folder_and_binary_task_files(tmp_path: Path) -> None:
 
 def test_a_workdir_that_is_no_folder(make_task: Make, workdir: Path) -> None:
     make_task("Do.")
-    with pytest.raises(TaskError, match="the workdir is not a folder"):
+    with pytest.raises(TaskError, match="no such folder to work on"):
         load_task(workdir / "task.md", workdir=workdir / "none")
 
 

@@ -191,3 +191,62 @@ def test_a_benchmark_row_keeps_its_name_peer_and_note_whole(width: int) -> None:
     assert second.strip() == f"beside {peer}"
     assert third.strip() == "2 workers on 2 cores"
     assert max(map(len, printed.splitlines())) <= width
+
+
+def test_the_command_line_of_model_is_this_one() -> None:
+    ours = Path(__file__).parents[2]
+    assert (ours / "model/commandline.py").read_text() == (ours / "verify/commandline.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("rnu",), "No such command 'rnu'. Did you mean 'run'? See 'verify --help'."),
+        (("run",), "Missing argument 'PATH'. See 'verify run --help'."),
+        (("bench", "--repeats", "0"), "0 is not in the range x>=1"),
+        (("bench", "--workers", "-3"), "-3 is not in the range"),
+        (("abuse", "--only", "no such case"), "has 'no such case' in its name"),
+    ],
+)
+def test_a_mistyped_command_is_one_line(words: tuple[str, ...], message: str) -> None:
+    done = verify(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "limit", ["wall_s=1e12", "wall_s=nan", "cpu_s=inf", "mem_mb=100000000000000", "processes=1000000000000"]
+)
+def test_a_limit_that_the_system_cannot_count_is_refused(files: Path, limit: str) -> None:
+    done = run(files, "good.py", "--limits", limit)
+    assert done.returncode == 2
+    assert f"the limit {limit.partition('=')[0]} is " in done.stderr
+
+
+def test_function_cases_without_an_entry_say_what_to_add(files: Path) -> None:
+    done = verify("run", str(files / "good.py"), "--cases", str(files / "cases.json"))
+    assert done.returncode == 2
+    assert "to call a function with these cases, name it with --entry" in done.stderr
+
+
+def test_a_test_command_that_is_not_there(files: Path) -> None:
+    done = verify("run", str(files), "--test-cmd", "no-such-command")
+    assert done.returncode == 2
+    assert "no-such-command cannot be run in the sandbox: No such file or directory" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_reader_that_leaves_never_makes_it_a_pass(files: Path) -> None:
+    line = f"{sys.executable} -m verify.cli doctor --backend subprocess --json"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; ( {line}; echo rc=$? >&2 ) | true"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.stderr == "rc=130\n"

@@ -33,6 +33,8 @@ def abuse(backend: str, lang: str, only: str | None, *, unsafe: bool, as_json: b
     from verify.checker import open_checker
 
     cases = [case for case in read_all(None if lang == "all" else lang) if not only or only in case.name]
+    if not cases:
+        raise click.UsageError(f"no case of --lang {lang} has {only!r} in its name")
     try:
         opened = open_checker(backend, jobs=1, unsafe=unsafe)
     except ValueError as error:

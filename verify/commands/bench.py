@@ -17,15 +17,27 @@ from rich.text import Text
     "--backend", type=click.Choice(["auto", "bubblewrap", "docker"]), default="auto", show_default=True
 )
 @click.option("--lang", type=click.Choice(["python", "bend"]), default="python", show_default=True)
-@click.option("--repeats", default=3, show_default=True, help="Of all 164 HumanEval tasks.")
-@click.option("--workers", default=2, show_default=True, help="Parallel checks for checks a second.")
+@click.option(
+    "--repeats",
+    default=3,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="Of all 164 HumanEval tasks.",
+)
+@click.option(
+    "--workers",
+    default=2,
+    type=click.IntRange(1, 64),
+    show_default=True,
+    help="Parallel checks for checks a second.",
+)
 @click.option("--quick", is_flag=True, help="Every eighth task, once.")
 @click.option("--soak", "soak_count", type=click.IntRange(min=1), help="Instead: N mixed checks with faults.")
 @click.option("--property", "as_property", is_flag=True, help="Bend: a property batch.")
 @click.option("--gpu", is_flag=True, help="With --property: run-cu beside run-c, on a machine with a GPU.")
 @click.option(
     "--cases-log2",
-    type=click.IntRange(1, 24),
+    type=click.IntRange(1, 22),
     help="With --property: 2^K cases; default 10, with --gpu 18.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print rows as a JSON list.")

@@ -27,7 +27,13 @@ _EXIT = {
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--entry", default="", help="Explain a call of this function instead of main.")
 @click.option("--args", "arguments", default="[]", help="Its arguments, as a JSON list.")
-@click.option("--fuel", default=100_000_000, show_default=True, help="Interactions to spend at most.")
+@click.option(
+    "--fuel",
+    default=100_000_000,
+    type=click.IntRange(1, 1 << 62),
+    show_default=True,
+    help="Interactions to spend at most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def explain(file: Path, *, entry: str, arguments: str, fuel: int, as_json: bool) -> None:
     """Report which parts of a Bend program run in parallel, its interactions, its depth and a speed-up
@@ -38,9 +44,14 @@ def explain(file: Path, *, entry: str, arguments: str, fuel: int, as_json: bool)
 
     try:
         values = json.loads(arguments)
-        code = file.read_text("utf-8")
     except ValueError as error:
-        raise click.UsageError(f"--args is not JSON or {file} is not UTF-8: {error}") from None
+        raise click.UsageError(f"--args is not JSON: {error}") from None
+    try:
+        code = file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file}: not UTF-8 text") from None
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror}") from None
     if not isinstance(values, list):
         raise click.UsageError("--args must be a JSON list")
     limits = dataclasses.replace(explaining.LIMITS, fuel=fuel)

@@ -27,15 +27,25 @@ _EXIT = {Status.PASSED: 0, Status.UNAVAILABLE: 5, Status.INTERNAL_ERROR: 5, Stat
 @click.option("--test-cmd", help='For a folder: the test command, e.g. "pytest -q".')
 @click.option("--protect", multiple=True, help="With --test-cmd: a path taken from --pristine. Repeatable.")
 @click.option(
-    "--pristine", type=click.Path(path_type=Path, file_okay=False), help="An untouched copy of the folder."
+    "--pristine",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="An untouched copy of the folder.",
 )
 @click.option("--property", "property_name", help="Bend: a function that must hold for generated inputs.")
 @click.option(
     "--property-file", type=click.Path(path_type=Path), help="Bend: trusted file with the property."
 )
 @click.option("--generator", default="", help="Bend: a function u24 -> input, in the property file.")
-@click.option("--cases-log2", default=10, show_default=True, help="Bend: 2^K inputs for --property.")
-@click.option("--level", default="auto", type=click.Choice(LEVELS), help="Bend: how it runs.")
+@click.option(
+    "--cases-log2",
+    default=10,
+    type=click.IntRange(0, 22),
+    show_default=True,
+    help="Bend: 2^K inputs for --property.",
+)
+@click.option(
+    "--level", default="auto", show_default=True, type=click.Choice(LEVELS), help="Bend: how it runs."
+)
 @click.option("--backend", default="auto", show_default=True, help="auto, bubblewrap, docker or subprocess.")
 @click.option("--limits", "limit_words", multiple=True, metavar="K=V", help="Such as wall_s=2 or mem_mb=256.")
 @click.option(
@@ -100,9 +110,8 @@ def parse_limits(words: tuple[str, ...], base: Limits) -> Limits:
         try:
             changes[name] = fields[name](value)
         except ValueError:
-            raise ValueError(f"the limit {name} is {value!r}, a number is wanted") from None
-        if not 0 < changes[name] < 1e15:
-            raise ValueError(f"the limit {name} is {value}, a number above 0 is wanted")
+            wanted = "a whole number" if fields[name] is int else "a number"
+            raise ValueError(f"the limit {name} is {value!r}, {wanted} is wanted") from None
     return dataclasses.replace(base, **changes)
 
 
@@ -116,11 +125,13 @@ def _request(
     limit_words: tuple[str, ...],
     seed: int,
 ) -> CheckRequest:
-    from verify.cases import read_cases, read_program_cases
+    from verify.cases import UnknownKeyError, read_cases, read_program_cases
 
     if path.is_dir():
         if not test_cmd:
             raise ValueError(f"{path} is a folder: give its tests with --test-cmd")
+        if entry is not None or cases_file is not None:
+            raise ValueError(f"{path} is a folder: --entry and --cases are for a .py or .bend file")
         limits = parse_limits(limit_words, COMMAND_LIMITS)
         return CommandCheck(path, tuple(shlex.split(test_cmd)), protect, pristine, limits)
     if test_cmd:
@@ -135,7 +146,11 @@ def _request(
     if entry is None:
         if lang == "bend":
             raise ValueError("a .bend file needs --entry")
-        return ProgramCheck({path.name: code}, path.name, read_program_cases(cases_file), limits=limits)
+        try:
+            cases = read_program_cases(cases_file)
+        except UnknownKeyError as error:
+            raise ValueError(f"{error}; to call a function with these cases, name it with --entry") from None
+        return ProgramCheck({path.name: code}, path.name, cases, limits=limits)
     return FunctionCheck(
         code, entry, read_cases(cases_file), "bend" if lang == "bend" else "python", limits, seed
     )
