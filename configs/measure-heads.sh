@@ -3,10 +3,9 @@
 #   configs/measure-heads.sh          the pieces below in their order, each on the first GPU that is free
 #   configs/measure-heads.sh score    verdicts, pass@1 and the curve of the answers that lie there
 #   configs/measure-heads.sh PIECE    one piece, here
-# A piece leaves PIECE.json and PIECE.log in runs/heads/measured (OUT), and its answers beside them. One whose .json is
-# there is not done again; one that was stopped goes on with the answers that it has, so a killed call is called again.
-# Measuring needs no sandbox, `score` needs one and no GPU: without bubblewrap on the GPU machine, copy OUT to one
-# that has it and call `score` there.
+# A piece leaves PIECE.json, PIECE.log and its answers in runs/heads/measured (RESULTS). One whose .json is there is not
+# done again; one that was stopped goes on with the answers that it has, so a killed call is called again.
+# Measuring needs no sandbox, `score` needs one and no GPU: from a GPU machine without one, bring that folder, call it.
 # Prompts and answers are those of configs/train-heads.sh (runs/heads). HEADS: which (else the newest in runs/heads,
 # else the shipped ones) and BASE (qwen2.5-coder-0.5b). PIECES: only these. SECONDS_AT_MOST: of all together. LIMIT: so
 # many tasks of each set, and the smallest figures, as a trial on a CPU (BASE=tiny is a random model).
@@ -18,13 +17,14 @@ self=$(realpath "$0")
 cd "$(dirname "$self")/.."
 model=${MODEL:-.venv/bin/model} evals=${EVALS:-.venv/bin/evals} verify=${VERIFY:-.venv/bin/verify}
 data=runs/heads base=${BASE:-qwen2.5-coder-0.5b}
-out=${OUT:-$data/measured${LIMIT:+-limit$LIMIT}}
+out=${RESULTS:-$data/measured${LIMIT:+-limit$LIMIT}}
 heads=${HEADS:-}
 for folder in "$data/more/heads" "$data/run/heads" "heads/$base"; do
     [ -n "$heads" ] || [ ! -d "$folder" ] || heads=$folder
 done
 [ -z "${DATA:-}" ] || export HUMANEVAL_OVERRIDE_PATH=$DATA
-few=(${LIMIT:+--limit "$LIMIT"}) quick=(${LIMIT:+--quick}) shortest=(${LIMIT:+--prompts "$LIMIT" --tokens 12})
+few=(${LIMIT:+--limit "$LIMIT"}) tasks=(${LIMIT:+--limit "$LIMIT" --max-tokens 64}) quick=(${LIMIT:+--quick})
+fewest=(${LIMIT:+--prompts "$LIMIT" --tokens 12})
 # Seconds that each may take, small ones first.
 declare -A limits=(
     [selfcheck]=200 [figures-he-chat-1]=120 [figures-he-chat-0]=120 [figures-he-raw-1]=120 [figures-held-out-1]=120
@@ -50,8 +50,8 @@ answered() { # SET SHARE: the file of a set's answers, made when absent; all gre
     [ -z "${LIMIT:-}" ] && [ -e "$file" ] || file=$out/$1-greedy$2.npz
     if [ ! -e "$file" ]; then
         rm -f "$file.part.npz"
-        $model data answer "$data/$1.npz" --out "$file.part.npz" --greedy-share "$2" --max-tokens 512 \
-            --base "$base" --slots "${LIMIT:-256}" --no-compile "${few[@]}" >&2
+        $model data answer "$data/$1.npz" --out "$file.part.npz" --greedy-share "$2" \
+            --max-tokens 512 --base "$base" --slots "${LIMIT:-256}" --no-compile "${tasks[@]}" >&2
         mv "$file.part.npz" "$file"
     fi
     echo "$file"
@@ -60,7 +60,7 @@ answered() { # SET SHARE: the file of a set's answers, made when absent; all gre
 piece() {
     local set=${1#*-} file
     case $1 in
-        selfcheck) keep "$1" $model selfcheck --model "$base" --heads "$heads" --json "${shortest[@]}" ;;
+        selfcheck) keep "$1" $model selfcheck --model "$base" --heads "$heads" --json "${fewest[@]}" ;;
         figures-*)
             file=$(answered "${set%-*}" "${set##*-}")
             # Rewriting wrong tokens is the same task at every temperature: once.
@@ -85,15 +85,15 @@ piece() {
             ;;
         answers-*)
             keep "$1" $evals run humaneval humaneval+ --decode "$set" --model "$base" --heads "$heads" \
-                --out "$out/$1" --resume --no-score --json "${few[@]}"
+                --out "$out/$1" --resume --no-score --json "${tasks[@]}"
             ;;
         decoders-*)
             keep "$1" $evals bench --decoders ar,verified,lookup,diffusion --benchmark humaneval+ --model "$base" \
-                --heads "$heads" --temperature "$set" --out "$out/$1" --resume --no-score --json "${few[@]}"
+                --heads "$heads" --temperature "$set" --out "$out/$1" --resume --no-score --json "${tasks[@]}"
             ;;
         curve-*)
             keep "$1" $evals run humaneval+ --decode diffusion --block "$set" --model "$base" --heads "$heads" \
-                --sweep threshold=0.6,0.7,0.8,0.9,0.95 --out "$out/$1" --resume --no-score --json "${few[@]}"
+                --sweep threshold=0.6,0.7,0.8,0.9,0.95 --out "$out/$1" --resume --no-score --json "${tasks[@]}"
             ;;
     esac
 }
@@ -144,7 +144,9 @@ score() {
         $evals score "$(dirname "$run")" --json >>"$out/score.jsonl.part"
     done < <(find "$out" -name config.json | sort)
     mv "$out/score.jsonl.part" "$out/score.jsonl"
-    $evals curve "$out"/curve-* "$out"/answers-*/humaneval+ --output "$out/curve.png" --json >"$out/curve.json"
+    shopt -s nullglob
+    local curves=("$out"/curve-*/ "$out"/answers-*/humaneval+)
+    $evals curve "${curves[@]}" --output "$out/curve.png" --json >"$out/curve.json"
     echo "$(wc -l <"$out/score.jsonl") runs judged: $out/score.jsonl, curve.json, curve.png"
 }
 
@@ -153,7 +155,7 @@ mkdir -p "$out"
 case $name in
     all | score) "$name" ;;
     *)
-        [ -n "${limits[$name]:-}" ] || { sed -n '2,16s/^# \{0,1\}//p' "$self" >&2; exit 2; }
+        [ -n "${limits[$name]:-}" ] || { sed -n '2,14s/^# \{0,1\}//p' "$self" >&2; exit 2; }
         trap 'exit 130' INT # after the command that it ended, not before the next one
         piece "$name"
         ;;
