@@ -184,7 +184,7 @@ def test_without_tests_nothing_is_ever_called_correct(workdir: Path, checker: Ch
 
 def test_a_test_that_hangs(workdir: Path, checker: Checker) -> None:
     events, done = go(
-        task(workdir, check_limits={"wall_s": 1.0, "cpu_s": 1.0}), checker, "    while True: pass\n", GOOD
+        task(workdir, check_limits={"wall_s": 30.0, "cpu_s": 1.0}), checker, "    while True: pass\n", GOOD
     )
     assert (done.status, done.repairs) == ("solved", 1)
     evidence = next(e.to_dict()["evidence"] for e in events if e.type == "repairing")

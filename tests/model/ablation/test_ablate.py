@@ -69,8 +69,9 @@ def test_a_killed_process_is_named_as_such(make_plan: MakePlan, tmp_path: Path) 
     run, errors = ArmRun(arm, tmp_path / "a", Evaluation()), {}
     worker = threading.Thread(target=lambda: errors.update(run_all([run], [""], 1)))
     worker.start()
-    while run._process is None:
+    while run._process is None and worker.is_alive():
         worker.join(0.01)
+    assert run._process is not None
     run._process.send_signal(signal.SIGKILL)
     worker.join()
     assert errors == {"a": "model train was ended by SIGKILL; call again to go on"}

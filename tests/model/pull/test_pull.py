@@ -151,7 +151,7 @@ def test_second_pull_waits_and_finds_it_done(named: Named, gguf: bytes, tmp_path
             target=lambda: done.append(pull.pull("small", source="mirror", note=notes.append))
         )
         thread.start()
-        while not notes:
+        while not notes and thread.is_alive():
             time.sleep(0.01)
     thread.join()
     assert notes == ["another pull of small is under way; waiting for it"]

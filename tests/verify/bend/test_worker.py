@@ -17,7 +17,7 @@ from verify.limits import Limits
 from verify.verdict import Status
 
 HANG = "def f(n: u24) -> u24:\n  if n == 9:\n    return n\n  else:\n    return f((n + 1) % 7)\n"
-LIMITS = Limits(wall_s=5.0)
+LIMITS = Limits(wall_s=30.0)
 
 
 def program(expression: str, code: str = "") -> Program:
@@ -27,7 +27,7 @@ def program(expression: str, code: str = "") -> Program:
 def gone(pid: int) -> bool:
     """Wait for a killed process: taking 6 GiB of mappings down takes a moment."""
     try:
-        psutil.Process(pid).wait(5)
+        psutil.Process(pid).wait(60)
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return True
     except psutil.TimeoutExpired:
@@ -61,7 +61,7 @@ def test_a_killed_worker_is_replaced() -> None:
     assert pool.run(program("1"), LIMITS).result == "1"
     mine = pool._idle[0]
     os.kill(mine.pid, signal.SIGKILL)
-    psutil.Process(mine.pid).wait(5)
+    psutil.Process(mine.pid).wait(60)
     assert pool.run(program("2"), LIMITS).result == "2"
     pool.close()
 
