@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import HeadsError
-from agent.workspace import write_whole
 from model import load, store
 from model.errors import WeightsError
+from model.wholefile import write_whole
 
 SHIPPED = 0
 
@@ -103,7 +103,7 @@ class HeadStore:
                 "parent": self.current,
                 "made": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
             }
-            write_whole(partial / "version.json", json.dumps(made | note, indent=1).encode())
+            write_whole(partial / "version.json", json.dumps(made | note, indent=1))
             os.rename(partial, load.version_folder(self.name, number))
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -123,7 +123,7 @@ class HeadStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             row = {"current": number, "history": history}
-            write_whole(self.root / load.HEADS_POINTER, json.dumps(row).encode())
+            write_whole(self.root / load.HEADS_POINTER, json.dumps(row))
         except OSError as error:
             raise HeadsError(f"{self.root}: cannot be written ({error.strerror})") from error
 

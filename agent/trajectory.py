@@ -27,7 +27,7 @@ from agent.errors import RecordError, SessionError
 from agent.events import Decoded, Done, Event, ModelAnswered, ModelCalled, Repairing, Started, Verified
 from agent.redact import Redactor
 from agent.session import Session
-from agent.workspace import write_whole
+from model.wholefile import write_whole
 
 _SYNC_SECONDS = 0.25
 _SNAPSHOTS = (Started, ModelAnswered, Verified, Repairing, Done)
@@ -66,7 +66,7 @@ class Recorder:
                 os.fsync(self._file)
                 self._synced = now
             if isinstance(event, _SNAPSHOTS):
-                write_whole(self._session.trajectory, json.dumps(build(self._rows)).encode())
+                write_whole(self._session.trajectory, json.dumps(build(self._rows)))
         except OSError as error:
             raise RecordError(f"{self._session.folder}: cannot be written ({error.strerror})") from error
 
@@ -113,7 +113,7 @@ def read_trajectory(session: Session) -> dict[str, Any]:
 
 def export(session: Session, path: Path) -> None:
     """Write the session's ATIF document to `path`, atomically."""
-    write_whole(path, json.dumps(read_trajectory(session)).encode())
+    write_whole(path, json.dumps(read_trajectory(session)))
 
 
 def _drop_tokens(row: dict[str, Any]) -> None:

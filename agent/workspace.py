@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from agent.errors import WorkspaceError
+from model.wholefile import write_whole
 
 MAX_FILE_BYTES = 256 * 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -144,7 +145,7 @@ class Workspace:
                 "written": self._written[name],
             }
         manifest = json.dumps({"root": str(self.root), "files": rows}, indent=1)
-        write_whole(self._before / _MANIFEST, manifest.encode())
+        write_whole(self._before / _MANIFEST, manifest)
 
     @contextlib.contextmanager
     def _parent(self, path: str, create: bool = False) -> Iterator[tuple[int, str] | None]:
@@ -229,13 +230,3 @@ class Workspace:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write whole and durably: a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)

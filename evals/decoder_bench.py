@@ -25,10 +25,11 @@ from evals.benchmark import Benchmark, Task, select
 from evals.errors import ModelFailureError, UsageError
 from evals.judge import Judge
 from evals.run import Listener, Silent, evaluate, make_config
-from evals.rundir import SAMPLES, TIMING, RunFolder, RunWriter, write_atomic
+from evals.rundir import SAMPLES, TIMING, RunFolder, RunWriter
 from evals.settings import Settings
 from evals.source import FromModel, Models, OnStep, Warn
 from model.request import Decode
+from model.wholefile import write_whole
 
 PEERS = ("transformers", "vllm")
 ALL = ("ar", "verified", "diffusion", "lookup", *PEERS)
@@ -230,4 +231,4 @@ def _rates(folder: RunFolder) -> dict[str, float]:
 
 def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     """All rows as `bench.json` in `out`."""
-    write_atomic(out / "bench.json", json.dumps(list(rows), indent=1) + "\n")
+    write_whole(out / "bench.json", json.dumps(list(rows), indent=1) + "\n")

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import verify.codec
 from evals.errors import DataError, InfrastructureError
-from evals.rundir import write_atomic
 from evals.runner import Inputs, runner_source
 from evals.values import ValueStore
+from model.wholefile import write_whole
 
 if TYPE_CHECKING:
     from evals.runner import InputRunner
@@ -62,7 +62,7 @@ class ExpectedStore:
                 found = self._compute(task_id, inputs, reference, runner)
                 path = self._path(key)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, json.dumps({"key": key, **dataclasses.asdict(found)}))
+                write_whole(path, json.dumps({"key": key, **dataclasses.asdict(found)}))
                 self._memory[key] = found
         return found
 

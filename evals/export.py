@@ -11,8 +11,9 @@ from typing import Any
 
 from evals.benchmark import Outcome, open_benchmark
 from evals.errors import RunFolderError, UsageError
-from evals.rundir import RunFolder, write_atomic
+from evals.rundir import RunFolder
 from evals.sample import scored_from_row
+from model.wholefile import write_whole
 from verify.verdict import Status
 
 
@@ -153,7 +154,7 @@ def write_folder(folder: RunFolder, target: Path) -> int:
         for sample in samples:
             place = target / sample.task_id.replace("/", "_")
             place.mkdir(parents=True, exist_ok=True)
-            write_atomic(place / f"{sample.sample}.py", sample.solution)
+            write_whole(place / f"{sample.sample}.py", sample.solution)
     except OSError as error:
         raise RunFolderError(f"{target}: cannot be written: {error.strerror or error}") from None
     return len(samples)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +25,7 @@ from typing import Any
 
 from evals.errors import RunFolderError
 from evals.sample import Sample
+from model.wholefile import write_whole
 
 CONFIG, PROMPTS, SAMPLES, VERDICTS, TIMING, SUMMARY = (
     "config.json",
@@ -88,7 +88,7 @@ class RunFolder:
                 ) from None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        write_atomic(self.path / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
+        write_whole(self.path / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
 
 
 class RunWriter:
@@ -111,7 +111,7 @@ class RunWriter:
             self._check(path, config, resume)
             if prompts and not (path / PROMPTS).is_file():
                 rows = ({"task_id": task_id, "prompt": prompt} for task_id, prompt in prompts.items())
-                write_atomic(path / PROMPTS, "".join(json.dumps(row) + "\n" for row in rows))
+                write_whole(path / PROMPTS, "".join(json.dumps(row) + "\n" for row in rows))
             for name in (SAMPLES, VERDICTS, TIMING):
                 _cut_torn_line(path / name)
             self._files = {name: (path / name).open("ab") for name in (SAMPLES, VERDICTS, TIMING)}
@@ -130,7 +130,7 @@ class RunWriter:
     def _check(self, path: Path, config: Mapping[str, Any], resume: bool) -> None:
         refuse_used(path, resume=resume)
         if not (path / CONFIG).is_file():
-            write_atomic(path / CONFIG, json.dumps(config, indent=1, sort_keys=True) + "\n")
+            write_whole(path / CONFIG, json.dumps(config, indent=1, sort_keys=True) + "\n")
             return
         old = self.folder.config
         # Written as '' before it was null.
@@ -160,7 +160,7 @@ class RunWriter:
             rows = {(row["task_id"], row["sample"]): row for row in self.folder.rows(name)}
             text = "".join(json.dumps(rows[key], separators=(",", ":")) + "\n" for key in keys if key in rows)
             self._files[name].close()
-            write_atomic(self.folder.path / name, text)
+            write_whole(self.folder.path / name, text)
             self._files[name] = (self.folder.path / name).open("ab")
 
     def __enter__(self) -> RunWriter:
@@ -183,16 +183,6 @@ def refuse_used(path: Path, *, resume: bool) -> None:
             )
     elif path.is_dir() and any(file.name != ".lock" for file in path.iterdir()):
         raise RunFolderError(f"{path}: not empty and not a run; choose another --out")
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write beside, sync, rename: readers see the old file or the new one; of several writers one wins."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

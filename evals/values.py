@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import verify.codec
-from evals.rundir import write_atomic
+from model.wholefile import write_whole
 
 # Larger values, in hex digits, are computed again rather than kept; a task's file ends at MAX_FILE.
 MAX_VALUE = 1 << 16
@@ -50,7 +50,7 @@ class ValueStore:
                 text = json.dumps({str(index): kept[index] for index in sorted(kept)})
                 path = self._path(key)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, json.dumps({"key": key, "sha256": _sum(text), "lines": text}))
+                write_whole(path, json.dumps({"key": key, "sha256": _sum(text), "lines": text}))
 
     def _kept(self, key: str) -> dict[int, str]:
         if key not in self._memory:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,6 +25,7 @@ from model.plan import UNMEASURED, Curve
 from model.sampling import Kind
 from model.shapes import PLAIN, SHAPES, Shape, Times
 from model.shapes import UNMEASURED as UNMEASURED_STEPS
+from model.wholefile import write_whole
 
 if TYPE_CHECKING:
     from model.kvcache import KVCache
@@ -74,9 +73,7 @@ def cached(key: str, measure: Callable[[], Any]) -> Any:
     result = measure()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-        work.write_text(json.dumps({"format": FORMAT, "key": key, "result": result}, indent=1) + "\n")
-        work.replace(path)
+        write_whole(path, json.dumps({"format": FORMAT, "key": key, "result": result}, indent=1) + "\n")
     except OSError:
         pass
     return result

@@ -29,11 +29,11 @@ from agent.finetune.selection import PER_TASK, Selection, candidate, documents, 
 from agent.finetune.tasks import DoctestTask, read_tasks
 from agent.finetune.training import Recipe
 from agent.headstore import HeadStore
-from agent.workspace import write_whole
 from model import load, store
 from model.data.samples import Samples
 from model.errors import ModelError
 from model.request import Decode, Model
+from model.wholefile import write_whole
 from verify.checker import Checker, open_checker
 
 Say = Callable[[str, int, int], None]
@@ -125,7 +125,7 @@ class Finetune:
         report["version"] = version
         if promoted:
             self.heads.use(version)
-        write_whole(folder / "report.json", json.dumps(report, indent=1).encode())
+        write_whole(folder / "report.json", json.dumps(report, indent=1))
         return report
 
     def _folder(self) -> tuple[int, Path]:
@@ -146,7 +146,7 @@ class Finetune:
         """A round is of one version of the heads, from its first attempt to its comparison."""
         begun, now = folder / "begun.json", self.heads.current
         if not begun.exists():
-            write_whole(begun, json.dumps({"version": now}).encode())
+            write_whole(begun, json.dumps({"version": now}))
         before = json.loads(begun.read_text("utf-8"))["version"]
         if before != now:
             raise FinetuneError(
@@ -210,7 +210,7 @@ class Finetune:
             base_sha256=base_sha256(self.folder),
             per_task=self.settings.per_task,
         )
-        write_whole(folder / "selection.json", json.dumps(selection.as_dict(), indent=1).encode())
+        write_whole(folder / "selection.json", json.dumps(selection.as_dict(), indent=1))
         return selection
 
     def _rows(self, folder: Path, number: int, selection: Selection) -> Samples:

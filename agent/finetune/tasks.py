@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from agent.errors import TaskError
 from agent.scaffold import scaffold_in_text
 from agent.task import Task
+from model.wholefile import beside
 from verify.cases import CasesError, parse_cases
 from verify.limits import Limits
 from verify.request import Case, FunctionCheck
@@ -109,11 +109,9 @@ def to_json(value: Any) -> Any:
 
 def write_tasks(path: Path, tasks: Iterable[DoctestTask]) -> None:
     """Write JSON lines, whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as handle:
+    with beside(path) as work, work.open("w", encoding="utf-8") as handle:
         for task in tasks:
             handle.write(json.dumps(task.to_row(), ensure_ascii=False) + "\n")
-    os.replace(temporary, path)
 
 
 def read_tasks(path: Path) -> list[DoctestTask]:

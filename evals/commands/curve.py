@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evals.curve import Point, aup
-from evals.rundir import write_atomic
 from evals.settings import Settings
+from model.wholefile import write_whole
 
 if TYPE_CHECKING:
     from evals.series import Series
@@ -97,7 +97,7 @@ def report_curves(root: Path, results: list[tuple[Settings, dict[str, Any]]], as
                 "aup": round(aup(points), 3) if points else None,
             }
         )
-    write_atomic(root / "curve.json", json.dumps(curves, indent=1) + "\n")
+    write_whole(root / "curve.json", json.dumps(curves, indent=1) + "\n")
     for curve in curves:
         click.echo(json.dumps({"curve": curve}) if as_json else _text(curve))
 

@@ -25,7 +25,8 @@ def export(run: Path, form: str, output: Path | None) -> None:
     """Write the run folder RUN in a form other tools read."""
     from evals.errors import RunFolderError, UsageError
     from evals.export import FOLDER, export_run, write_folder
-    from evals.rundir import RunFolder, write_atomic
+    from evals.rundir import RunFolder
+    from model.wholefile import write_whole
 
     if form == FOLDER:
         if output is None:
@@ -37,6 +38,6 @@ def export(run: Path, form: str, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        write_atomic(output, text)
+        write_whole(output, text)
     except OSError as error:
         raise RunFolderError(f"{output}: cannot be written: {error.strerror or error}") from None

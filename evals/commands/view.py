@@ -23,7 +23,8 @@ def view(run: Path, output: Path | None, open_: bool, as_json: bool) -> None:
     """
     from evals.errors import RunFolderError
     from evals.report.page import render
-    from evals.rundir import PROMPTS, RunFolder, write_atomic
+    from evals.rundir import PROMPTS, RunFolder
+    from model.wholefile import write_whole
 
     folder = RunFolder.existing(run)
     prompts = {row["task_id"]: row["prompt"] for row in folder.rows(PROMPTS)}
@@ -31,7 +32,7 @@ def view(run: Path, output: Path | None, open_: bool, as_json: bool) -> None:
     curve = json.loads(curves[0].read_text()) if curves else []
     target = output or run / "report.html"
     try:
-        write_atomic(target, render(folder, prompts, curve))
+        write_whole(target, render(folder, prompts, curve))
     except OSError as error:
         raise RunFolderError(f"{target}: cannot be written: {error.strerror or error}") from None
     click.echo(json.dumps({"report": str(target)}) if as_json else f"report: {target}")

@@ -30,6 +30,7 @@ import yaml
 from model.ablation.agreement import agreement
 from model.ablation.plan import Arm, Evaluation
 from model.errors import ModelError
+from model.wholefile import write_whole
 
 
 class ArmError(ModelError):
@@ -79,7 +80,7 @@ class ArmRun:
             started = time.monotonic()
             self._command("train", [str(config), "--run", str(run), "--json"], gpu, lock)
             wall = round(time.monotonic() - started, 1)
-            _write(self.folder / "train.json", json.dumps({"wall_s": wall}).encode())
+            write_whole(self.folder / "train.json", json.dumps({"wall_s": wall}))
         measure = self.evaluation
         # Full fine-tuning leaves a base of its own beside its heads.
         base = str(run / "base") if self.arm.config.full_fine_tuning.train else self.arm.config.base
@@ -117,13 +118,13 @@ class ArmRun:
             ]
             self._command("data", command, gpu, lock)
         found = json.dumps(agreement(theirs, Samples.load(target)))
-        _write(target.with_suffix(".json"), found.encode())
+        write_whole(target.with_suffix(".json"), found)
         return target
 
     def _figures(self, command: str, arguments: list[str], gpu: str | None, lock: int) -> None:
         target = self.folder / f"{command}.json"
         if not target.exists():
-            _write(target, self._command(command, arguments, gpu, lock))
+            write_whole(target, self._command(command, arguments, gpu, lock))
 
     def _command(self, name: str, arguments: list[str], gpu: str | None, lock: int) -> bytes:
         """Run `model NAME ...`; its output, which goes to the log as well unless it is a result."""
@@ -157,10 +158,3 @@ def _last_word(log: Path, begin: int) -> str:
     lines = log.read_bytes()[begin:].decode("utf-8", "replace").strip().splitlines()
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return (said or lines or [""])[-1].strip()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    os.replace(partial, path)

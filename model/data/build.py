@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from model.data.dedup import Deduplicator
 from model.data.functions import Function, functions
 from model.data.packages import DataError, Package, open_package
 from model.data.prompts import Prompt, poses
+from model.wholefile import beside
 
 MAX_ABOVE = 900  # characters of code shown above a function
 
@@ -144,11 +144,9 @@ def _row(package: Package, module: str, function: Function, prompt: Prompt) -> d
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    with gzip.open(temporary, "wt", encoding="utf-8") as handle:
+    with beside(path) as work, gzip.open(work, "wt", encoding="utf-8") as handle:
         for row in rows:
             handle.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,6 @@ tokenizer and the base that answered, so that a trainer can refuse a mismatch.
 from __future__ import annotations
 
 import json
-import os
 import random
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.data.packages import DataError
+from model.wholefile import beside
 
 Ids = npt.NDArray[np.int32]
 
@@ -57,8 +57,7 @@ class Samples:
         """Write atomically. Kinds are stored as indices into a table in the header."""
         kinds = sorted({s.kind for s in self.items})
         header = json.dumps({**self.meta, "kinds": kinds})
-        temporary = path.with_name(path.name + ".part")
-        with temporary.open("wb") as handle:
+        with beside(path) as work, work.open("wb") as handle:
             np.savez_compressed(
                 handle,
                 tokens=np.concatenate(
@@ -71,7 +70,6 @@ class Samples:
                 kind=np.array([kinds.index(s.kind) for s in self.items], np.int16),
                 header=np.frombuffer(header.encode(), np.uint8),
             )
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> Samples:

@@ -89,7 +89,7 @@ def test_a_run_is_on_disk_as_events_and_as_atif(workdir: Path) -> None:
     assert repair["tool_calls"][-1]["arguments"] == {"fresh": True}
     assert repair["observation"]["results"][-1]["extra"]["verdict"]["status"] == "passed"
     assert repair["extra"]["messages"][0]["role"] == "user"
-    assert not any(p.name.endswith(".tmp") for p in record.folder.rglob("*"))
+    assert not any(p.name.endswith(".part") for p in record.folder.rglob("*"))
 
 
 def test_every_prefix_of_the_events_is_a_valid_document(workdir: Path) -> None:

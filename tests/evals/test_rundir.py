@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from evals.errors import RunFolderError
-from evals.rundir import CONFIG, SAMPLES, VERDICTS, RunFolder, RunWriter, write_atomic
+from evals.rundir import CONFIG, SAMPLES, VERDICTS, RunFolder, RunWriter
 from evals.sample import Sample
 
 CONF = {"benchmark": "b", "version": "1", "settings": {"seed": 0, "model": "m"}, "model": {"name": "m"}}
@@ -109,19 +108,3 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
                 writer.append(SAMPLES, Sample("t/1", 0, "").to_row())
             writer._files[SAMPLES] = kept
     assert [s.task_id for s in RunFolder(tmp_path / "run").samples()] == ["t/0"]
-
-
-def test_write_atomic_leaves_no_temporary(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "a", "one")
-    write_atomic(tmp_path / "a", "two")
-    assert (tmp_path / "a").read_text() == "two"
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-
-
-def test_of_threads_that_write_one_file_at_once_one_wins(tmp_path: Path) -> None:
-    texts = [str(n) * 5_000 for n in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        for _ in range(20):
-            list(pool.map(lambda text: write_atomic(tmp_path / "a", text), texts))
-    assert (tmp_path / "a").read_text() in texts
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
