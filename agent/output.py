@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -158,6 +159,15 @@ class _PipeConsole(Console):
         raise BrokenPipeError
 
 
+class _Notes(logging.Handler):
+    def __init__(self, say: Callable[[str, str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say_line = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say_line(record.getMessage(), "yellow")
+
+
 class TextOutput(Output):
     """For a person: the plan, the code as it comes, verdicts, repairs, and what to try next."""
 
@@ -237,6 +247,17 @@ class TextOutput(Output):
         if done.trajectory:
             self._say(f"  trajectory  {done.trajectory}")
         self._say(f"Next: {_next_step(done)}")
+
+    @contextlib.contextmanager
+    def reporting_errors(self) -> Iterator[None]:
+        """Also shows what the model package has to say while the run is shown (on a line of its own)."""
+        logger, notes = logging.getLogger("model"), _Notes(self._say)
+        logger.addHandler(notes)
+        try:
+            with super().reporting_errors():
+                yield
+        finally:
+            logger.removeHandler(notes)
 
     def fail(self, message: str, exit_code: int) -> None:
         self._rest()

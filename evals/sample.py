@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -118,12 +119,13 @@ def read_samples(
     warnings: list[str] = []
     counts: dict[str, int] = {}
     first_seen: dict[tuple[str, int], str] = {}
+    unknown: dict[str, list[str]] = {}
     for where, row in _given(path):
         task_id = row.get("task_id")
         if not isinstance(task_id, str):
             raise DataError(f"{where}: no task_id; each line needs task_id and solution (or completion)")
         if task_id not in tasks:
-            warnings.append(f"{where}: skipped, no task {task_id[:80]!r} in this benchmark")
+            unknown.setdefault(task_id, []).append(where)
             continue
         solution = _solution(row, benchmark, tasks[task_id], where)
         if len(solution) > MAX_SOLUTION_CHARS:
@@ -150,7 +152,11 @@ def read_samples(
         except TypeError as error:
             raise DataError(f"{where}: {error}") from None
     if not samples:
-        raise DataError(f"{path}: no sample of this benchmark in it")
+        raise DataError(f"{path}: no sample of {benchmark.name} in it{_named(unknown)}")
+    if unknown:
+        places = list(itertools.chain(*unknown.values()))
+        rows = "" if len(places) == 1 else f" {len(places)} rows, the first here"
+        warnings.insert(0, f"{places[0]}: skipped{rows}: no such task in {benchmark.name}{_named(unknown)}")
     missing = [task_id for task_id in tasks if task_id not in counts]
     if missing and not partial:
         raise DataError(
@@ -159,6 +165,14 @@ def read_samples(
         )
     sha256 = hash_folder(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
     return samples, warnings, {"name": path.name, "sha256": sha256}
+
+
+def _named(task_ids: Collection[str]) -> str:
+    """The first few of them in brackets."""
+    if not task_ids:
+        return ""
+    shown = ", ".join(task_id[:80] for task_id in itertools.islice(task_ids, 3))
+    return f" ({shown}{', ...' if len(task_ids) > 3 else ''})"
 
 
 def guess_benchmark(path: Path, data: Path | None) -> str:
@@ -236,5 +250,7 @@ def _rows(path: Path, lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(f"{path}:{number}: broken JSON: {error.msg} (column {error.colno})") from None
     except RecursionError:
         raise DataError(f"{path}:{number}: JSON nested too deep") from None
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text after line {number}") from None
+    except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read after line {number}: {error}") from None

@@ -57,6 +57,12 @@ class Settings:
             raise UsageError(
                 f"--n {self.n} with --temperature 0 gives {self.n} equal samples; set a temperature"
             )
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"--top-p must be above 0 and at most 1, not {self.top_p:g}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise UsageError(f"--max-tokens must be at least 1, not {self.max_tokens}")
+        if self.block is not None and self.block < 2:
+            raise UsageError(f"--block must be at least 2, not {self.block}")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, not {self.limit}")
         if self.decode not in get_args(Decode):

@@ -126,7 +126,7 @@ class FromModel:
 
     @property
     def model(self) -> Model:
-        """Raises ModelFailureError."""
+        """Raises ModelFailureError; UsageError where no prompt could fit beside max_tokens."""
         settings = self._settings
         key = (settings.model, settings.heads, settings.device)
         if key not in self._models:
@@ -137,6 +137,9 @@ class FromModel:
                 self._models[key] = load(settings.model, device=device, heads=heads)
             except ModelError as error:
                 raise ModelFailureError(str(error)) from error
+        context = self._models[key].info.context
+        if settings.max_tokens is not None and settings.max_tokens >= context:
+            raise UsageError(f"--max-tokens {settings.max_tokens} leaves no prompt in a context of {context}")
         if self._warn is not None:
             warn, self._warn = self._warn, None
             check_drafts(self._models[key], settings, warn)

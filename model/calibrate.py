@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Precision = Literal["bf16", "fp32", "mixed"]
 """Of weights and cache; `mixed` keeps the weights in both."""
 T = TypeVar("T")
+_LOG = logging.getLogger("model")
 FORMAT = 2
 # Below this many parameters a calibration costs more than it saves.
 _SMALL = 50_000_000
@@ -135,6 +137,10 @@ def _stored(
     base = runner.base
 
     def measure() -> list[float]:
+        if base.device.type == "cpu":
+            _LOG.warning(
+                "measuring once how fast this machine is with this model (half a minute on two cores)"
+            )
         cache = runner.cache(CONTEXT)
         runner.prefill(cache, [0] * CONTEXT)
         return [median_ms(partial(one, cache, what), repeats) for what in each]

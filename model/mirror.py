@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -102,6 +103,8 @@ def _download(requirement: str, folder: Path, progress: Callable[[int], None]) -
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        # What pip is in the middle of goes with the folder when it is interrupted.
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     last = ""
     try:

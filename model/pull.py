@@ -21,6 +21,9 @@ from model.pulled import NO_SPACE, Pulled, Report, hash_tensors, record_of, sour
 Source = Literal["auto", "hub", "mirror"]
 
 
+_ELSEWHERE = "set TRIHEAD_HOME to another folder"
+
+
 def pull(
     name: str,
     *,
@@ -34,6 +37,8 @@ def pull(
     Raises PullError: unknown name, nothing reachable, wrong hash, no space. What was there before stays.
     """
     entry = NAMED.get(name)
+    if name == "tiny" or name.startswith("tiny-"):
+        raise PullError(f"{name} is not fetched: it is written where a command uses it (--model {name})")
     if entry is None:
         raise PullError(f"no model is named {name!r}{nearest(name)}; known names: {', '.join(NAMED)}")
     target = store.folder_of(name)
@@ -90,7 +95,7 @@ def download(
         (work / entry.file).replace(file)
         shutil.rmtree(work)
     except OSError as error:
-        raise PullError(_explain(error, work)) from error
+        raise PullError(_explain(error, work.parent, "name a FILE in another folder")) from error
     return entry.sha256
 
 
@@ -109,14 +114,14 @@ def _need_space(entry: Named, work: Path) -> None:
         )
 
 
-def _explain(error: OSError, folder: Path) -> str:
+def _explain(error: OSError, folder: Path, mend: str = _ELSEWHERE) -> str:
     """What an operating system error during a pull means and how to mend it."""
     if error.errno in NO_SPACE:
         return (
-            f"the disk of {folder} is full; make room (or set TRIHEAD_HOME to a larger disk) and pull again,"
+            f"the disk of {folder} is full; make room (or {mend}) and pull again,"
             " it goes on from what was fetched"
         )
-    return f"cannot write in {folder} ({error}); set TRIHEAD_HOME to a folder that you may write"
+    return f"cannot write in {folder} ({error.strerror or error}); {mend}"
 
 
 def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:

@@ -7,6 +7,7 @@ progress
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,8 +57,10 @@ class GenerateRequest:
         """Raises RequestError for a setting that no model could serve."""
         if self.max_tokens < 0:
             raise RequestError(f"max_tokens is {self.max_tokens}; it must be 0 or more")
-        if self.temperature < 0:
-            raise RequestError(f"temperature is {self.temperature}; it must be 0 or more")
+        if not 0 <= self.temperature < math.inf:
+            raise RequestError(f"temperature is {self.temperature}; it must be 0 or more, and finite")
+        if not -(1 << 63) <= self.seed < 1 << 63:
+            raise RequestError(f"seed is {self.seed}; it must be a number of 64 bits")
         if not 0 < self.top_p <= 1:
             raise RequestError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
         if any(not stop for stop in self.stop):

@@ -21,12 +21,13 @@ def contamination(data: tuple[Path, ...], chosen: tuple[str, ...], as_json: bool
     """
     from evals.benchmark import names, open_benchmark
     from evals.contamination import Index, documents
+    from evals.errors import DataError
 
     benchmarks = [open_benchmark(name) for name in chosen or names()]
     usable = [b for b in benchmarks if chosen or not b.problem()]
-    for benchmark in benchmarks:
-        if benchmark not in usable:
-            click.echo(f"not searched for {benchmark.name}: {benchmark.problem()}", err=True)
+    absent = [b.name for b in benchmarks if b not in usable]
+    if absent:
+        click.echo(f"not searched for {', '.join(absent)}: see `evals list` for how to get them", err=True)
     index = Index(task for benchmark in usable for task in benchmark.tasks.values())
     count, tainted, found = 0, 0, 0
     for path in data:
@@ -47,6 +48,8 @@ def contamination(data: tuple[Path, ...], chosen: tuple[str, ...], as_json: bool
                     if as_json
                     else f"{where}: {finding.task_id} {finding.kind} {finding.share:.0%}"
                 )
+    if not count:
+        raise DataError(f"{', '.join(map(str, data))}: no text to search (JSON Lines, text or code)")
     searched = [b.name for b in usable]
     totals = {
         "documents": count,

@@ -40,11 +40,14 @@ def curve(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     for folder in find_runs(paths):
         run = judged(folder)
         if run is None:
-            click.echo(f"warning: {folder.path} has no verdict yet (`evals score` it); left out", err=True)
+            click.echo(
+                f"warning: {folder.path} has no verdict yet (`evals score` it) or no forward; left out",
+                err=True,
+            )
         else:
             runs.append(run)
     if not runs:
-        raise UsageError("none of these runs is judged; `evals score RUN` does it")
+        raise UsageError("none of these runs has verdicts (`evals score RUN`) and forwards of a model")
     tasks = sorted({run.tasks for run in runs})
     if len(tasks) > 1:
         counts = ", ".join(map(str, tasks))

@@ -106,36 +106,40 @@ def run(
     root = out or default_out(names, options["model"])
     results = []
     models: Models = {}
-    for folder, settings in plans:
-        benchmark, place = benchmarks[settings.benchmark], root / folder if folder else root
-        with display(benchmark.title, quiet=as_json, judged=not no_score) as (listener, on_step):
-            if executor == "ray":
-                from evals.ray_executor import evaluate_ray
+    try:
+        for folder, settings in plans:
+            benchmark, place = benchmarks[settings.benchmark], root / folder if folder else root
+            with display(benchmark.title, quiet=as_json, judged=not no_score) as (listener, on_step):
+                if executor == "ray":
+                    from evals.ray_executor import evaluate_ray
 
-                summary: dict[str, Any] = evaluate_ray(
-                    benchmark,
-                    settings,
-                    place,
-                    data=data,
-                    resume=resume,
-                    jobs=jobs,
-                    listener=listener,
-                    warn=warn,
-                )
-            else:
-                source = open_source(benchmark, settings, on_step, models, batch, warn)
-                summary = evaluate(
-                    benchmark,
-                    settings,
-                    place,
-                    source=source,
-                    resume=resume,
-                    jobs=jobs,
-                    listener=listener,
-                    score=not no_score,
-                )
-        _show(summary, place, as_json)
-        results.append((settings, summary))
+                    summary: dict[str, Any] = evaluate_ray(
+                        benchmark,
+                        settings,
+                        place,
+                        data=data,
+                        resume=resume,
+                        jobs=jobs,
+                        listener=listener,
+                        warn=warn,
+                    )
+                else:
+                    source = open_source(benchmark, settings, on_step, models, batch, warn)
+                    summary = evaluate(
+                        benchmark,
+                        settings,
+                        place,
+                        source=source,
+                        resume=resume,
+                        jobs=jobs,
+                        listener=listener,
+                        score=not no_score,
+                    )
+            _show(summary, place, as_json)
+            results.append((settings, summary))
+    except KeyboardInterrupt:
+        click.echo(f"run folder: {root} (the same command with --out {root} --resume goes on)", err=True)
+        raise
     if sweep and not no_score:
         from evals.commands.curve import report_curves
 

@@ -27,11 +27,16 @@ def percent(value: float, interval: list[float] | None = None) -> str:
     return f"{text}  [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else text
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def print_summary(summary: dict[str, Any], out: Path, console: Console | None = None) -> None:
     """Scores, cost, trouble, and where the run lies."""
     console = console or Console()
+    samples, tasks = _count(summary["n_samples"], "sample"), _count(summary["n_tasks"], "task")
     table = Table(
-        title=f"{summary['dataset']}: {summary['n_samples']} samples of {summary['n_tasks']} tasks",
+        title=f"{summary['dataset']}: {samples} of {tasks}",
         title_justify="left",
         show_header=False,
     )

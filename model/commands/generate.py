@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--top-p", type=Number(min=0, max=1, min_open=True), default=1.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", multiple=True, metavar="S", help="End the text before S; may be given several times.")
-@click.option("--block", type=click.IntRange(min=1), help="Draft block size (default: the decoder's choice).")
+@click.option("--block", type=click.IntRange(min=2), help="Draft block size (default: the decoder's choice).")
 @click.option("--threshold", type=Number(min=0, max=1), help="Confidence that commits a draft token.")
 @click.option("--context", type=click.IntRange(min=1), metavar="N", help="Context length in tokens.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")

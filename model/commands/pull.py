@@ -47,7 +47,7 @@ def pull(
             raise click.UsageError("--download goes with neither --from nor --force")
         with StageBars(quiet=as_json) as bars:
             sha256 = pulling.download(
-                name or names.DEFAULT,
+                names.DEFAULT if name is None else name,
                 download,
                 source=source,  # type: ignore[arg-type]  # click gives one of the choices as a plain str
                 report=bars.report,
@@ -63,7 +63,7 @@ def pull(
             pulled = adopt(local, name, report=bars.report)
         else:
             pulled = pulling.pull(
-                name or names.DEFAULT,
+                names.DEFAULT if name is None else name,
                 source=source,  # type: ignore[arg-type]  # click gives one of the choices as a plain str
                 force=force,
                 report=bars.report,

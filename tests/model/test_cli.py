@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.cli import COMMANDS, cli
+from model.errors import RequestError
+from model.request import GenerateRequest
 from model.safetext import printable
 
 HEAVY = ("torch", "transformers", "textual", "vllm", "pydantic", "rich", "numpy", "httpx", "tokenizers")
@@ -177,3 +179,38 @@ def test_info(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = run("info", "tiny")
     assert shown.returncode == 0
     assert "parameters" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("inof",), 2, "Did you mean 'info'?"),
+        (("generate", "--prompt", "x", "--temperature", "nan"), 2, "nan is not a finite number"),
+        (("generate", "--prompt", "x", "--block", "1"), 2, "1 is not in the range x>=2"),
+        (("generate", "--prompt", "x", "--model", ""), 4, "names no model: write a name"),
+        (("generate", "--prompt", "x", "--model", "scripted:none"), 4, "No such file or directory"),
+        (("pull", "tiny"), 4, "tiny is not fetched"),
+        (("pull", ""), 4, "no model is named ''"),
+    ],
+)
+def test_bad_input_is_one_line(words: tuple[str, ...], code: int, message: str) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["temperature=nan", "temperature=inf", "seed=1e30"])
+def test_a_request_that_no_decoder_can_draw_for_is_refused(setting: str) -> None:
+    name, _, value = setting.partition("=")
+    number = int(float(value)) if name == "seed" else float(value)
+    with pytest.raises(RequestError, match=name):
+        GenerateRequest(prompt="x", **{name: number}).check()  # type: ignore[arg-type]
+
+
+def test_rows_that_are_no_text_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(b"\xff\xfe")
+    done = run("data", "encode", str(tmp_path / "rows"), "-o", str(tmp_path / "x.npz"), "--base", "tiny")
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1

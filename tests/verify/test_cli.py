@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from verify.terminal import line, plain
@@ -252,3 +254,34 @@ def test_a_reader_that_leaves_never_makes_it_a_pass(files: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert done.stderr == "rc=130\n"
+
+
+def name_of(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:  # it has ended
+        return ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_order(files: Path, number: signal.Signals) -> None:
+    words = ["run", str(files / "hang.py"), "--entry", "f", "--cases", str(files / "cases.json")]
+    limits = ["--limits", "wall_s=60", "--limits", "cpu_s=60"]
+    scratch = files / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "verify.cli", *words, *limits],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    family: list[psutil.Process] = []
+    while "bwrap" not in [name_of(child) for child in family]:
+        assert process.poll() is None
+        family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "interrupted")
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert list(scratch.iterdir()) == []

