@@ -32,7 +32,7 @@ from tui.progress import Progress
 from tui.screens.main import WIDE, MainScreen
 from tui.session import Failure, Settings, TaskRunner
 from tui.slash import is_command
-from tui.text import duration
+from tui.text import whole_seconds
 from tui.theme import DARK, LIGHT
 from tui.widgets.info import Info, State, git_branch
 from tui.widgets.notes import MessageBlock, TaskBlock
@@ -68,7 +68,7 @@ class TriheadApp(App[int], inherit_bindings=False):
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self._clock = clock
-        self._history = history or PromptHistory()
+        self._history = PromptHistory() if history is None else history
         self._live = self.animation_level != "none" if live is None else live
         self._queue: deque[str] = deque()
         self._progress: Progress | None = None
@@ -263,7 +263,9 @@ class TriheadApp(App[int], inherit_bindings=False):
         )
         self.main.prompt.show_queue(self._queue)
         self.main.prompt.show_state(
-            state, (progress.stage or "") if progress else "", duration(self._clock() - self._state_since)
+            state,
+            (progress.stage or "") if progress else "",
+            whole_seconds(self._clock() - self._state_since),
         )
 
 

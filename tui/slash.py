@@ -19,9 +19,9 @@ class SlashCommand:
 
 COMMANDS = (
     SlashCommand("run", "FILE", "run a task file (Markdown with optional front matter)"),
-    SlashCommand("model", "NAME", "load another model; without a name: show the one in use"),
-    SlashCommand("decode", "MODE", "auto, ar, diffusion, verified or lookup; without a mode: show it"),
-    SlashCommand("undo", "ID", "put back the files of a run; without an ID: of the last one here"),
+    SlashCommand("model", "NAME", "load another model; none: show the one in use"),
+    SlashCommand("decode", "MODE", "auto, ar, diffusion, verified, lookup; none: show it"),
+    SlashCommand("undo", "ID", "put back the files of a run; none: of the last one here"),
     SlashCommand("sessions", "", "runs of before: run one again, or put its files back"),
     SlashCommand("clear", "", "empty the transcript"),
     SlashCommand("help", "", "keys, commands and what the colours mean"),

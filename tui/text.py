@@ -66,6 +66,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
+def whole_seconds(seconds: float) -> str:
+    """`12 s`, `2 min 05 s`: for a clock that is redrawn while it runs."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 def home_path(path: Path) -> str:
     """`path` with the home folder as `~`, cleaned."""
     try:

@@ -28,6 +28,7 @@ from tests.tui.conftest import (
     until,
 )
 from tui.app import TriheadApp
+from tui.history import PromptHistory
 from tui.keys import HELP
 from tui.screens.help import HelpText
 from tui.session import Settings
@@ -161,6 +162,15 @@ async def test_a_model_without_a_device_names_none(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         assert "none" not in str(app.query_one(InfoBar).render())
+
+
+async def test_the_first_prompt_ever_is_remembered(make_app: MakeApp, tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    app = TriheadApp(make_app().runner, history=PromptHistory(path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await send(pilot, "/decode")
+    assert PromptHistory(path).previous("") == "/decode"
 
 
 async def test_a_folder_that_is_gone_is_one_line_that_says_what_to_do(

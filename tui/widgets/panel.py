@@ -8,7 +8,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from tui.progress import GLYPHS, STAGES, Mark, Progress
-from tui.text import clean_line, duration, fit_left
+from tui.text import clean_line, duration, fit_left, whole_seconds
 from tui.widgets.denoise import HEAD_STYLES
 
 _MARK_STYLES: dict[Mark, str] = {
@@ -25,12 +25,19 @@ class RunPanel(Widget):
     """Draws a `Progress`; redrawn by whoever feeds it."""
 
     progress: Progress | None = None
+    _text = Content("")
 
     def show(self, progress: Progress | None) -> None:
+        """Called with every frame; draws when something changed."""
         self.progress = progress
-        self.refresh()
+        if self.is_on_screen and self._draw().plain != self._text.plain:
+            self.refresh()
 
     def render(self) -> RenderResult:
+        self._text = self._draw()
+        return self._text
+
+    def _draw(self) -> Content:
         progress = self.progress or Progress()
         rows = [*_stages(progress), Content(""), *_figures(progress), Content(""), *_heads(progress)]
         if progress.files:
@@ -70,10 +77,16 @@ def _figures(progress: Progress) -> list[Content]:
             f"{progress.drafts.kept:,} of {progress.drafts.offered:,}" if progress.drafts.offered else "–",
         ),
         ("tokens/s", f"{progress.tokens_per_second:.1f}" if progress.tokens_per_second else "–"),
-        ("elapsed", duration(progress.elapsed) if progress.calls or progress.done else "–"),
+        ("elapsed", _elapsed(progress)),
     ]
     rows = [Content.assemble((f"{name:<15}", "$foreground-muted"), f"{value:>14}") for name, value in figures]
     return [_title("DECODE"), *rows]
+
+
+def _elapsed(progress: Progress) -> str:
+    if progress.done:
+        return duration(progress.elapsed)
+    return whole_seconds(progress.elapsed) if progress.calls else "–"
 
 
 def _heads(progress: Progress) -> list[Content]:

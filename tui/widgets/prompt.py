@@ -109,7 +109,7 @@ EDGES: dict[State, tuple[str, str]] = {
     "running": ("Starting", "Esc interrupts · Enter queues"),
     "stopping": ("Stopping", "ends with this decoding step"),
     "error": ("No model", "/model NAME loads a model"),
-    "ended": ("The model's process ended", "Enter starts it again"),
+    "ended": ("The model's process ended", "the next task starts it again"),
 }
 
 
@@ -122,6 +122,7 @@ class PromptBox(Vertical):
         self._hints = Static(id="slash-hints", markup=False)
         self._queue = Static(id="queue", markup=False)
         self._queued: list[str] = []
+        self._edges = ("", "")
 
     def compose(self) -> ComposeResult:
         yield self._queue
@@ -156,9 +157,13 @@ class PromptBox(Vertical):
 
     def show_state(self, state: State, stage: str, since: str) -> None:
         """What goes on (of a run its `stage`), for how long, and the key that matters now."""
-        doing, self.border_subtitle = EDGES[state]
+        doing, can = EDGES[state]
         if state == "running" and stage:
             doing = stage.capitalize()
-        self.border_title = doing if state in ("ready", "error", "ended") else f"{doing} · {since}"
+        title = doing if state in ("ready", "error", "ended") else f"{doing} · {since}"
+        if (title, can) == self._edges:  # called with every frame
+            return
+        self._edges = title, can
+        self.border_title, self.border_subtitle = title, can
         self.set_class(state == "running", "-running")
         self.set_class(state in ("loading", "stopping", "error", "ended"), "-warning")
