@@ -27,14 +27,14 @@ few=(${LIMIT:+--limit "$LIMIT"}) tasks=(${LIMIT:+--limit "$LIMIT" --max-tokens 6
 fewest=(${LIMIT:+--prompts "$LIMIT" --tokens 12})
 # Seconds that each may take, small ones first.
 declare -A limits=(
-    [selfcheck]=200 [figures-he-chat-1]=120 [figures-he-chat-0]=120 [figures-he-raw-1]=120 [figures-held-out-1]=120
-    [figures-he-raw-0]=120 [property]=150 [bench-width]=120 [bench-fused]=200 [bench-generate]=200 [answers-ar]=120
-    [answers-verified]=200 [answers-auto]=200 [answers-diffusion]=250 [decoders-0]=400 [decoders-0.7]=400
-    [curve-32]=500 [curve-16]=500
+    [selfcheck]=200 [figures-he-chat-1]=120 [figures-he-chat-0]=120 [bench-width]=120 [property]=150 [answers-ar]=120
+    [restore]=120 [figures-he-raw-1]=120 [bench-fused]=200 [figures-held-out-1]=120 [figures-he-raw-0]=120
+    [bench-generate]=200 [answers-verified]=200 [answers-auto]=200 [answers-diffusion]=250 [decoders-0]=400
+    [decoders-0.7]=400 [curve-32]=500 [curve-16]=500
 )
-order="selfcheck figures-he-chat-1 figures-he-chat-0 bench-width property answers-ar figures-he-raw-1 bench-fused
-    figures-held-out-1 figures-he-raw-0 bench-generate answers-verified answers-auto answers-diffusion decoders-0
-    decoders-0.7 curve-32 curve-16"
+order="selfcheck figures-he-chat-1 figures-he-chat-0 bench-width property answers-ar restore figures-he-raw-1
+    bench-fused figures-held-out-1 figures-he-raw-0 bench-generate answers-verified answers-auto answers-diffusion
+    decoders-0 decoders-0.7 curve-32 curve-16"
 
 keep() { # NAME COMMAND...: what it prints becomes NAME.json; exit code 1 is a result (a check or a row failed)
     local code=0 to=$out/$1.json
@@ -49,10 +49,10 @@ answered() { # SET SHARE: the file of a set's answers, made when absent; all gre
     local file=$data/$1-greedy$2.npz
     [ -z "${LIMIT:-}" ] && [ -e "$file" ] || file=$out/$1-greedy$2.npz
     if [ ! -e "$file" ]; then
-        rm -f "$file.part.npz"
-        $model data answer "$data/$1.npz" --out "$file.part.npz" --greedy-share "$2" \
-            --max-tokens 512 --base "$base" --slots "${LIMIT:-256}" --no-compile "${tasks[@]}" >&2
-        mv "$file.part.npz" "$file"
+        local part=${file%.npz}.part$$.npz # two pieces may want it at once
+        $model data answer "$data/$1.npz" --out "$part" --greedy-share "$2" --max-tokens 512 \
+            --base "$base" --slots "${LIMIT:-256}" --no-compile "${tasks[@]}" >&2
+        mv "$part" "$file"
     fi
     echo "$file"
 }
@@ -63,11 +63,11 @@ piece() {
         selfcheck) keep "$1" $model selfcheck --model "$base" --heads "$heads" --json "${fewest[@]}" ;;
         figures-*)
             file=$(answered "${set%-*}" "${set##*-}")
-            # Rewriting wrong tokens is the same task at every temperature: once.
-            if [ "$1" = figures-he-chat-1 ]; then
-                keep restore $model restore "$heads" "$file" --base "$base" --json "${few[@]}"
-            fi
             keep "$1" $model acceptance "$heads" "$file" --base "$base" --block 16 --block 32 --json "${few[@]}"
+            ;;
+        restore) # the same task at every temperature
+            file=$(answered he-chat 1)
+            keep "$1" $model restore "$heads" "$file" --base "$base" --json "${few[@]}"
             ;;
         bench-width)
             keep "$1" $model bench --only width --model "$base" --heads "$heads" --plot "$out/width.png" --json \
