@@ -137,7 +137,7 @@ def _stored(
     base = runner.base
 
     def measure() -> list[float]:
-        if base.device.type == "cpu":
+        if base.device.type == "cpu" and not fresh:
             _LOG.warning(
                 "measuring once how fast this machine is with this model (half a minute on two cores)"
             )

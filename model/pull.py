@@ -63,7 +63,9 @@ def _pull(
 ) -> Pulled:
     """`pull`, with the lock of the name held."""
     if not force and store.is_pulled(entry.name):
-        return Pulled(entry.name, target, "present", source_sha(store.record(target)))
+        if store.is_whole(target):
+            return Pulled(entry.name, target, "present", source_sha(store.record(target)))
+        note(f"{target} is damaged; fetching it again")
     work.mkdir(parents=True, exist_ok=True)
     _need_space(entry, work)
     if entry.kind == "folder":
@@ -127,7 +129,11 @@ def _explain(error: OSError, folder: Path, mend: str = _ELSEWHERE) -> str:
 def _pull_gguf(entry: Named, work: Path, source: Source, report: Report, note: Callable[[str], None]) -> str:
     came = _checked_gguf(entry, work, source, report, note)
     store.adopt_gguf(
-        work / entry.file, entry.name, lambda done, total: report("convert", done, total), entry.sha256
+        work / entry.file,
+        entry.name,
+        lambda done, total: report("convert", done, total),
+        entry.sha256,
+        again=True,
     )
     return came
 

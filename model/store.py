@@ -118,6 +118,32 @@ def check_folder(folder: Path) -> None:
             raise WeightsError(f"{folder} is incomplete: it lacks {', '.join(absent[:3])}")
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every file of a checkpoint can be read to its end: a copy that was cut or emptied is not.
+
+    Reads headers only, so bytes that were changed in place are not noticed.
+    """
+    try:
+        check_folder(folder)
+        for path in folder.glob("*.json"):
+            json.loads(path.read_bytes())
+        return all(_covered(path) for path in folder.glob("*.safetensors"))
+    except (OSError, ValueError, WeightsError):
+        return False
+
+
+def _covered(path: Path) -> bool:
+    """A safetensors file is a length of 8 bytes, a JSON header of that length, then what it describes."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        size = path.stat().st_size
+        if length > size:
+            return False
+        header = json.loads(file.read(length))
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return bool(8 + length + max(ends, default=0) == size)
+
+
 def sha256_of(path: Path, progress: Progress = lambda done, total: None) -> str:
     """The file's sha256, in hex."""
     digest = hashlib.sha256()
@@ -141,16 +167,24 @@ def combined_sha256(found: dict[str, str]) -> str:
 
 
 def adopt_gguf(
-    path: Path, name: str | None, progress: Progress = lambda done, total: None, sha256: str | None = None
+    path: Path,
+    name: str | None,
+    progress: Progress = lambda done, total: None,
+    sha256: str | None = None,
+    *,
+    again: bool = False,
 ) -> Path:
-    """Convert a GGUF file into the store, as `name` (None: named by its sha256), once. Returns the folder."""
+    """Convert a GGUF file into the store, as `name` (None: named by its sha256), unless it is there whole
+    (again: in any case). Returns the folder.
+    """
     from model.convert import convert
 
     sha256 = sha256 or sha256_of(path)
     name = name or f"gguf-{sha256[:16]}"
     target = folder_of(name)
     made = record(target)
-    if made.get("format") == FORMAT and made.get("source", {}).get("sha256") == sha256:
+    same = made.get("format") == FORMAT and made.get("source", {}).get("sha256") == sha256
+    if same and not again and is_whole(target):
         return target
     with replacing(target) as folder:
         done = convert(path, folder, progress=progress)

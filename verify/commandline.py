@@ -8,6 +8,7 @@ numbers, and one way to end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import math
 import os
@@ -103,7 +104,9 @@ def run(
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "; make room, or set TRIHEAD_HOME to a larger disk" if full else ""
+        click.echo(f"error: {where}{error.strerror or error}{mend}", err=True)
         sys.exit(system)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -54,7 +54,7 @@ def build_command(
     """
     from rich.console import Console
 
-    from agent.errors import TaskError
+    from agent.errors import FinetuneSandboxError, TaskError
     from agent.finetune.build import BuildConfig, build
     from model.errors import ModelError
     from verify.checker import open_checker
@@ -65,6 +65,8 @@ def build_command(
             open_checker(backend, unsafe=unsafe) as checker,
             Console(stderr=True).status("reading packages") as status,
         ):
+            if not checker.probe.works:
+                raise FinetuneSandboxError(f"the sandbox cannot run here: {checker.probe.why}")
             found = [inside for source in sources for inside in _archives(source)]
             report = build(
                 found,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 
 import click
 
@@ -27,4 +29,16 @@ def list_benchmarks(as_json: bool) -> None:
                 json.dumps({"name": name, "title": benchmark.title, "tasks": tasks, "problem": problem})
             )
         else:
-            click.echo(f"{name:15} {problem or f'{tasks} tasks, {benchmark.title}'}")
+            about = problem or f"{tasks} tasks, {benchmark.title}"
+            click.echo(_wrapped(f"{name:15} {about}"))
+
+
+def _wrapped(line: str) -> str:
+    """Behind the names' column; words such as flags and files stay whole."""
+    return textwrap.fill(
+        line,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * 16,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

