@@ -49,14 +49,12 @@ from verify.commandline import Number
 def finetune_command(rounds: int, as_json: bool, **flags: Any) -> int:
     """Learn from trajectories and from attempts at --tasks, and promote the new heads if they are better.
 
-    \b
     Each round: attempts with the heads in use, selection (verified again, few steps, no
     benchmark), a short training, held-out tasks with old and new heads. The new heads are
     used from then on only if pass@1 did not fall and pass@1 or steps improved by more than
     chance; else the old ones stay, and the report says why. An interrupted round goes on
     where it stopped.
 
-    \b
     Exit codes: 0 promoted (or --dry-run), 1 the old heads stay, 2 usage or nothing to learn
     from, 4 model or training failure, 5 sandbox failure, 130 interrupted.
     """

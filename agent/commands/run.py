@@ -58,8 +58,8 @@ def run_command(
     Files are put back as they were when the task is not solved, unless --keep.
 
     \b
-    Exit codes: 0 solved, 1 tests fail, 2 usage, 3 limit reached, 4 model or format
-    failure, 5 sandbox failure, 130 interrupted.
+    Exit codes: 0 solved, 1 tests fail, 2 usage, 3 limit reached,
+    4 model or format failure, 5 sandbox failure, 130 interrupted.
     """
     from agent.output import open_output
 

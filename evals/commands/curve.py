@@ -29,7 +29,7 @@ def curve(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     and a point for each run of ar, verified and lookup.
 
     \b
-    evals run humaneval --decode diffusion --sweep block=16,32 --sweep threshold=0.5,0.7,0.9 --out D
+    evals run humaneval --decode diffusion --sweep threshold=0.5,0.7,0.9 --out D
     evals curve D AR VERIFIED LOOKUP -o curve.png
     """
     from evals.errors import RunFolderError, UsageError

@@ -77,7 +77,8 @@ def run(
 
     \b
     evals run humaneval --tasks 0-38
-    evals run humaneval+ --data HumanEvalPlus.jsonl.gz --decode verified --sweep block=8,16,32
+    evals run humaneval+ --data HumanEvalPlus.jsonl.gz --decode verified
+    evals run humaneval --decode verified --sweep block=8,16,32
     """
     from evals.benchmark import open_benchmark
     from evals.errors import UsageError
