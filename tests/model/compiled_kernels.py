@@ -5,7 +5,7 @@
 `--all`: every kernel of every model in tests.model.gpu_scenarios, a line for each (some minutes).
 `--default`: those of the default model. Without either, a few launches of each kernel that together have
 every value of its flags; run by test_kernels_compile.py. Triton keeps what it compiles in TRITON_CACHE_DIR:
-a machine with the same Triton that finds that folder as ~/.triton/cache compiles none of it again.
+a machine with the same Triton, that variable and the folder at the same path compiles none of it again.
 """
 
 from __future__ import annotations
