@@ -23,11 +23,11 @@ from typing import Any, Protocol, get_args, runtime_checkable
 from agent.stats import spread
 from evals.benchmark import Benchmark, Task, select
 from evals.errors import ModelFailureError, UsageError
+from evals.from_model import FromModel, Models, OnStep, Warn
 from evals.judge import Judge
 from evals.run import Listener, Silent, evaluate, make_config
 from evals.rundir import SAMPLES, TIMING, RunFolder, RunWriter
 from evals.settings import Settings
-from evals.source import FromModel, Models, OnStep, Warn
 from model.request import Decode
 from model.wholefile import write_whole
 

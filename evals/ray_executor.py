@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from evals.benchmark import Benchmark, Task, open_benchmark, select
 from evals.errors import InfrastructureError, ModelFailureError, UsageError
+from evals.from_model import Warn
 from evals.run import Key, Listener, Silent, default_jobs, judge_twice, make_config, settled_keys
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter, refuse_used
 from evals.sample import Sample, scored_from_row, verdict_row
 from evals.settings import Settings
-from evals.source import Warn, open_source
+from evals.source import open_source
 from evals.summary import summarise
 
 if TYPE_CHECKING:

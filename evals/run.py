@@ -24,9 +24,9 @@ from typing import Any, Protocol
 from evals.benchmark import Benchmark, Scored, Task, select
 from evals.judge import Judge
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder, RunWriter, refuse_used
-from evals.sample import Sample, scored_from_row, verdict_row
+from evals.sample import Sample, Timing, scored_from_row, verdict_row
 from evals.settings import Settings
-from evals.source import BatchSource, SampleSource, Timing
+from evals.source import BatchSource, SampleSource
 from evals.summary import summarise
 
 Key = tuple[str, int]

@@ -24,6 +24,9 @@ from verify.verdict import Status
 
 MAX_SOLUTION_CHARS = 65_536
 
+Timing = dict[str, Any]
+"""What a sample took, as a row of `timing.jsonl`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -34,6 +34,16 @@ def prompt_ids(request: GenerateRequest, tokenizer: Tokenizer) -> list[int]:
     return ids
 
 
+def ar_prompt_ids(request: GenerateRequest, tokenizer: Tokenizer, context: int, peer: str) -> list[int]:
+    """Prompt ids for a peer that only decodes `ar`. Raises RequestError, ContextOverflowError."""
+    request.check()
+    if request.decode not in ("ar", "auto"):
+        raise RequestError(f"{peer} decodes `ar` only here, not {request.decode!r}")
+    prompt = prompt_ids(request, tokenizer)
+    check_context(request, len(prompt), context)
+    return prompt
+
+
 def check_context(request: GenerateRequest, prompt: int, context: int) -> None:
     """Raises ContextOverflowError when `prompt` tokens and the answer exceed the context."""
     if prompt + request.max_tokens > context:

@@ -82,11 +82,12 @@ def run(
     """
     from evals.benchmark import open_benchmark
     from evals.errors import UsageError
+    from evals.from_model import Models
     from evals.report.progress import display
     from evals.run import evaluate
     from evals.settings import Settings
     from evals.settings import sweep as expand
-    from evals.source import Models, open_source
+    from evals.source import open_source
 
     if resume and out is None:
         raise UsageError("--resume needs --out: the folder of the run to go on with")

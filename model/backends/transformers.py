@@ -15,8 +15,7 @@ from typing import Any
 
 from model.calibrate import cpu_precision
 from model.checkpoint import base_sha256
-from model.errors import RequestError
-from model.prompt import check_context, prompt_ids
+from model.prompt import ar_prompt_ids
 from model.request import GenerateRequest, ModelInfo, Step
 from model.session import Session
 from model.stops import StopText
@@ -68,11 +67,7 @@ class TransformersModel:
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Raises RequestError, ContextOverflowError before the first pass."""
-        request.check()
-        if request.decode not in ("ar", "auto"):
-            raise RequestError(f"transformers decodes `ar` only here, not {request.decode!r}")
-        prompt = prompt_ids(request, self._tokenizer)
-        check_context(request, len(prompt), self.info.context)
+        prompt = ar_prompt_ids(request, self._tokenizer, self.info.context, "transformers")
         return self._steps(prompt, request, cancel)
 
     def _steps(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError, RequestError
-from model.prompt import check_context, prompt_ids
+from model.prompt import ar_prompt_ids
 from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
 from model.stops import StopText
 from model.tokenizer import Tokenizer
@@ -80,10 +80,7 @@ class VLLMModel:
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Raises RequestError, ContextOverflowError before the first step."""
-        if request.decode not in ("ar", "auto"):
-            raise RequestError(f"vLLM decodes `ar` only, not {request.decode!r}")
-        prompt = prompt_ids(request, self._tokenizer)
-        check_context(request, len(prompt), self.info.context)
+        prompt = ar_prompt_ids(request, self._tokenizer, self.info.context, "vLLM")
         return self._steps(prompt, request, cancel)
 
     def _steps(

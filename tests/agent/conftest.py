@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.task import Task, load_task
+from verify.checker import Checker, open_checker
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,9 @@ def make_task(workdir: Path) -> Callable[..., Task]:
         return load_task(workdir / "task.md")
 
     return make
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[Checker]:
+    with open_checker() as opened:
+        yield opened

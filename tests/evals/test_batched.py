@@ -14,11 +14,12 @@ from evals.batched import can_batch
 from evals.benchmark import open_benchmark
 from evals.cli import cli
 from evals.errors import DataError, ModelFailureError, UsageError
+from evals.from_model import FromModel
 from evals.judge import Judge
 from evals.run import evaluate
 from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder
 from evals.settings import Settings
-from evals.source import FromModel, open_source
+from evals.source import open_source
 from model.errors import ContextOverflowError
 from model.request import GenerateRequest, Generation, ModelInfo, Step, Token
 from model.rules import Rules

@@ -17,7 +17,7 @@ from model.train.config import TrainConfig
 from model.train.dryrun import survey
 from model.train.reading import ConfigError
 from model.train.trainer import Trainer
-from tests.model.train.test_shared import FULL, SHARED
+from tests.model.train.tiny_run import FULL, SHARED
 
 Make = Callable[..., TrainConfig]
 SEED = Path(__file__).parents[3] / "configs" / "seed-30b.yaml"

@@ -16,7 +16,7 @@ from model.train.onpolicy.trajectory import Pass, Rollout, levenshtein
 from model.train.reading import ConfigError
 from model.train.trainer import Trainer
 from model.train.verifier import open_verifier
-from tests.model.train.test_resume import curve, interrupted
+from tests.model.train.resuming import curve, interrupted
 from tests.model.train.toy import judged, toy
 from verify.verdict import NEVER_A_REWARD, Status
 from verify.verifiers import TaskVerifier

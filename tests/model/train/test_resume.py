@@ -21,29 +21,12 @@ from model.heads import HeadSet
 from model.train import checkpoint
 from model.train.config import TrainConfig
 from model.train.trainer import Trainer
+from tests.model.train.resuming import curve, interrupted
 
 Make = Callable[..., TrainConfig]
 # Losses of steps 1 .. 12 of `make_config()` on the CPU in float32: a change here is a change of the
 # training itself.
 GOLDEN = Path(__file__).with_name("golden_losses.json")
-
-
-def curve(run: Path) -> list[tuple[int, float]]:
-    return [(r["step"], r["loss"]) for r in map(json.loads, (run / "log.jsonl").read_text().splitlines())]
-
-
-def interrupted(config: TrainConfig, run: Path, step: int) -> Trainer:
-    """A run stopped when it has logged `step`, and taken up again by another trainer."""
-
-    def interrupt(record: dict[str, Any]) -> None:
-        if record["step"] == step:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(config, run, interrupt).fit()
-    again = Trainer(config, run)
-    assert again.resume()
-    return again
 
 
 def test_golden_losses(make_config: Make, tmp_path: Path) -> None:

@@ -21,23 +21,10 @@ from model.train.load import load_forward, load_speaker
 from model.train.masters import Masters
 from model.train.reading import ConfigError
 from model.train.trainer import Trainer
-from tests.model.train.test_resume import interrupted
+from tests.model.train.resuming import interrupted
+from tests.model.train.tiny_run import FULL, SHARED
 
 Make = Callable[..., TrainConfig]
-SAME = {"train": True, "r": 4, "alpha": 8}
-SHARED: dict[str, Any] = {
-    "shared_head": True,
-    "ar_head": SAME,
-    "diffusion_head": SAME,
-    "length_head": SAME,
-    "training": {"max_steps": 4},
-}
-FULL: dict[str, Any] = {
-    "full_fine_tuning": {"train": True, "learning_rate": 1e-3},
-    "diffusion_head": {"r": 0},
-    "length_head": {"r": 0},
-    "training": {"max_steps": 4},
-}
 
 
 def weights(trainer: Trainer, head: str) -> list[torch.Tensor]:

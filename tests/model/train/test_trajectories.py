@@ -16,7 +16,7 @@ from model.train.objectives import order
 from model.train.reading import ConfigError
 from model.train.tensors import Tensors
 from model.train.trainer import Trainer
-from tests.model.train.test_resume import curve, interrupted
+from tests.model.train.resuming import curve, interrupted
 
 Make = Callable[..., TrainConfig]
 ORDER = {"constrained_order": True, "order_passes": 4, "order_trajectories": 3}

@@ -13,6 +13,7 @@ from model.tiny import tiny_home
 from model.tokenizer import Tokenizer
 from model.train.config import TrainConfig
 from model.train.onpolicy.rollout import prompt_ids
+from tests.model.train.tiny_run import changed
 
 TASK: dict[str, Any] = {
     "id": "t/f",
@@ -56,9 +57,7 @@ def toy(folder: Path, steps: int, **sections: Any) -> TrainConfig:
         "objectives": {"kl": 0.0},
         "data": {"train": [str(folder / "toy.npz")]},
     }
-    for name, section in sections.items():
-        raw[name] = {**raw.get(name, {}), **section} if isinstance(section, dict) else section
-    return TrainConfig.parse(raw)
+    return TrainConfig.parse(changed(raw, **sections))
 
 
 def judged(
