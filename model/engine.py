@@ -100,9 +100,6 @@ class Engine:
         self._last.drop()
         self._lanes = None
 
-    def count_tokens(self, text: str) -> int:
-        return len(self.tokenizer.encode(text))
-
     def encode(self, request: GenerateRequest) -> list[int]:
         """Prompt ids of a request. Raises RequestError."""
         return prompt_ids(request, self.tokenizer)

@@ -99,7 +99,7 @@ class CachedAttention:
 
     def __init__(self, cache: KVCache, tokens: Tokens) -> None:
         B, T = tokens.position.shape
-        self._cache, self._starts, self._width = cache, list(cache.length), T
+        self._cache, self._starts = cache, list(cache.length)
         starts = torch.tensor(self._starts, device=tokens.position.device)[:, None]
         self._slots_BT = starts + torch.arange(T, device=starts.device)
         self._rows_B1 = torch.arange(B, device=starts.device)[:, None]

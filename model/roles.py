@@ -16,7 +16,6 @@ head, so an adapter is one matmul on a slice and no weights are gathered per tok
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -45,19 +44,6 @@ NO_HEADS: Route = ()
 def whole(head: str | None) -> Route:
     """All columns through one head."""
     return () if head is None else (Segment(0, None, head),)
-
-
-def route_of(roles: Sequence[Role], head_of: dict[Role, str]) -> Route:
-    """Group consecutive columns of equal role into segments; roles without a head stay on the base."""
-    segments: list[Segment] = []
-    start = 0
-    for i in range(1, len(roles) + 1):
-        if i == len(roles) or roles[i] != roles[start]:
-            head = head_of.get(roles[start])
-            if head is not None:
-                segments.append(Segment(start, i, head))
-            start = i
-    return tuple(segments)
 
 
 @dataclass(frozen=True, slots=True)

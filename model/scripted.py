@@ -78,9 +78,6 @@ class ScriptedModel:
     def from_file(cls, path: Path, *, context: int | None = None) -> ScriptedModel:
         return cls(read_replies(path), context=context or CONTEXT)
 
-    def count_tokens(self, text: str) -> int:
-        return len(self._encode(text))
-
     def _encode(self, text: str) -> list[tuple[int, str]]:
         """(id, text) of each piece; a piece that no reply holds gets the id of its first byte."""
         pieces = _PIECES.findall(text)

@@ -126,13 +126,6 @@ class Tokenizer:
         ids: list[int] = self._library.encode(_valid(text), add_special_tokens=False).ids
         return ids
 
-    def token_id(self, content: str) -> int:
-        """Id of a control or added token such as `<|fim_prefix|>`. Raises WeightsError when there is none."""
-        found: int | None = self._library.token_to_id(content)
-        if found is None:
-            raise WeightsError(f"{self.folder}: the tokenizer has no token {content!r}")
-        return found
-
     def token_bytes(self, token: int) -> bytes:
         """The bytes a token stands for; a control token's are those of its name, an unused row's are none."""
         known = self._bytes.get(token)

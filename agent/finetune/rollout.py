@@ -140,9 +140,6 @@ class _Answer:
     request: GenerateRequest
     result: Generation
 
-    def count_tokens(self, text: str) -> int:
-        raise NotImplementedError("a recorded answer counts no tokens")
-
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         if request != self.request:
             raise FinetuneError("the loop asked for something else than the rollout answered")

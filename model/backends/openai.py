@@ -72,10 +72,6 @@ class OpenAIModel:
         except (ValueError, KeyError, TypeError):
             return {}
 
-    def count_tokens(self, text: str) -> int:
-        """An estimate, a token for four bytes: the endpoint's tokenizer is not known here."""
-        return math.ceil(len(text.encode("utf-8", "replace")) / 4)
-
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Stream an answer. Raises RequestError, ContextOverflowError, EndpointError."""
         if request.decode not in ("ar", "auto"):

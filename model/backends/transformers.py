@@ -62,9 +62,6 @@ class TransformersModel:
             tokenizer_sha256=self._tokenizer.sha256,
         )
 
-    def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(text))
-
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Raises RequestError, ContextOverflowError before the first pass."""
         prompt = ar_prompt_ids(request, self._tokenizer, self.info.context, "transformers")

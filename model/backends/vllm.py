@@ -75,9 +75,6 @@ class VLLMModel:
         )
         self._count = 0
 
-    def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(text))
-
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         """Raises RequestError, ContextOverflowError before the first step."""
         prompt = ar_prompt_ids(request, self._tokenizer, self.info.context, "vLLM")

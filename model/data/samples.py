@@ -7,9 +7,8 @@ tokenizer and the base that answered, so that a trainer can refuse a mismatch.
 from __future__ import annotations
 
 import json
-import random
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,3 @@ class Samples:
             for i in range(len(lengths))
         ]
         return cls(items, header)
-
-
-def shuffled(samples: Iterable[Sample], seed: int) -> list[Sample]:
-    items = list(samples)
-    random.Random(seed).shuffle(items)
-    return items

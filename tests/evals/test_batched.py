@@ -34,9 +34,6 @@ class Together:
         self.singles = 0
         self.dies_after = dies_after
 
-    def count_tokens(self, text: str) -> int:
-        return len(text)
-
     def generate(self, request: GenerateRequest, cancel: Any = None) -> Iterator[Step]:
         self.singles += 1
         self._accept(request)

@@ -29,9 +29,6 @@ class Teacher:
         self.info = ModelInfo("tiny", "tiny", 4096, "cpu", "fp32", base_sha256(folder), self.tokenizer.sha256)
         self.asked: list[GenerateRequest] = []
 
-    def count_tokens(self, text: str) -> int:
-        return len(self.tokenizer.encode(text))
-
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         self.asked.append(request)
         name = re.findall(r"^def (\w+)", request.messages[-1].content, re.MULTILINE)[-1]
