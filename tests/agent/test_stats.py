@@ -67,7 +67,7 @@ def test_mcnemar_is_the_exact_binomial() -> None:
     assert mcnemar(2, 8) == mcnemar(8, 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30))
 def test_paired_bootstrap_mirrors(pairs: list[tuple[float, float]]) -> None:
     a, b = [p[0] for p in pairs], [p[1] for p in pairs]

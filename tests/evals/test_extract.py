@@ -129,7 +129,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(pieces, st.text(max_size=12)), max_size=30).map("".join), st.booleans())
 def test_any_text_gives_code_that_parses(text: str, in_fence: bool) -> None:
     code = extract(text, "f", in_fence=in_fence)
@@ -139,7 +139,7 @@ def test_any_text_gives_code_that_parses(text: str, in_fence: bool) -> None:
     assert extract(code, "f", in_fence=True) == code
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.sampled_from(["Certainly!", "The answer is below.", "It uses a loop.", "Note: O(n)."]), max_size=5

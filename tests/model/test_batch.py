@@ -45,7 +45,7 @@ one = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     requests=st.lists(one, min_size=1, max_size=7),
     which=st.integers(0, 3),
@@ -168,7 +168,7 @@ def test_rows_append_truncate_fork_and_copy(engines):
     assert torch.equal(single.keys[:, 0, :, :5], cache.keys[:, 1, :, :5])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(

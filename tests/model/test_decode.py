@@ -34,7 +34,7 @@ class Oracle(Drafter):
         ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     request=requests,
     which=st.integers(0, 3),

@@ -32,7 +32,7 @@ def run(engine, **changes):
     return steps, steps[-1].result
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     block=st.sampled_from([8, 16, 32]),
     flight=st.integers(1, 3),

@@ -55,7 +55,7 @@ def runners(folders):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(length=st.integers(2, 600), cuts=st.lists(st.integers(1, 90), max_size=8), seed=st.integers(0, 9))
 def test_a_cache_built_in_steps_equals_one_built_at_once(runners, family, dtype, length, cuts, seed):
     runner, ids = runners[family, dtype], ids_of(length, seed)
@@ -173,7 +173,7 @@ def test_a_draft_never_leaks_into_clean_states(folders):
     torch.testing.assert_close(cached, h)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(Role)), st.integers(0, 6), st.integers(1, 3)), min_size=1, max_size=12

@@ -43,7 +43,7 @@ def repeating(request: GenerateRequest) -> GenerateRequest:
     return dataclasses.replace(request, prompt_ids=request.prompt_ids * 3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(request=requests, which=st.integers(0, 3), flat=st.booleans())
 def test_lookup_is_ar_token_for_token(engines, request, which, flat):
     engine, request = engines[which], repeating(request)

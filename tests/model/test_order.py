@@ -41,7 +41,7 @@ def test_a_use_waits_for_its_definition():
     assert not any(priors(Reader(), pieces, open_)[1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(max_size=6), max_size=20), st.data())
 def test_any_text_can_be_read(pieces, data):
     open_ = data.draw(st.lists(st.booleans(), min_size=len(pieces), max_size=len(pieces)))

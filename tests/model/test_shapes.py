@@ -42,7 +42,7 @@ def test_the_forecast_is_what_a_simulation_gives(shape, fresh, late):
     assert simulate(shape, made.points, fresh, late, 6000) == pytest.approx(made.tokens, rel=0.04)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(shape=st.sampled_from(SHAPES), fresh=RATES, late=RATES)
 def test_points_fit_their_shape(shape, fresh, late):
     made = forecast(shape, fresh, late)

@@ -41,7 +41,7 @@ def fields(batch: Batch) -> list[object]:
     return [getattr(batch, f.name) for f in dataclasses.fields(batch)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(step=st.integers(0, 60), edits=st.booleans())
 def test_targets_follow_their_anchor_within_the_sample(step: int, edits: bool) -> None:
     rng = np.random.default_rng(5)

@@ -56,7 +56,7 @@ def test_the_best_of_several_is_kept_and_a_seed_repeats(make_config: Make, tmp_p
     assert not torch.equal(first, again)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 3))
 def test_states_of_a_trajectory(seed: int, passes: int, horizon: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -99,7 +99,7 @@ EXPRESSIONS = expressions()
 
 
 @pytest.mark.bend
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(EXPRESSIONS, st.lists(st.tuples(small, small), min_size=1, max_size=5))
 def test_arithmetic_is_pythons(expression: str, calls: list[tuple[int, int]]) -> None:
     verdict = both(f"def f(a: int, b: int) -> int:\n    return {expression}\n", "f", list(calls))
