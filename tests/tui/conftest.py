@@ -45,16 +45,21 @@ def workdir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, workdir: Path) -> Callable[..., TriheadApp]:
-    """An app whose model gives the replies in order."""
+def make_app(tmp_path: Path, workdir: Path) -> Iterator[Callable[..., TriheadApp]]:
+    """An app whose model gives the replies in order. A run that is held is let go at the end: its thread
+    would keep the interpreter from ending."""
+    made: list[TriheadApp] = []
 
     def make(*replies: str, runner: type[Runner] = Runner, **settings: object) -> TriheadApp:
         script = tmp_path / "script.json"
         script.write_text(json.dumps(list(replies) or ["unused"]))
         values = {"model": f"scripted:{script}", "decode": "ar", "workdir": workdir, **settings}
-        return TriheadApp(runner(Settings(**values)), live=True)  # type: ignore[arg-type]  # checked by Settings
+        made.append(TriheadApp(runner(Settings(**values)), live=True))  # type: ignore[arg-type]  # checked there
+        return made[-1]
 
-    return make
+    yield make
+    for app in made:
+        app.jobs.stop()
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], bool], seconds: float = 30) -> None:
