@@ -56,6 +56,8 @@ def supported(base: Base) -> bool:
 
 
 class CudaRunner(Runner):
+    siblings = False  # the kernels know one line
+
     def __init__(
         self, base: Base, heads: HeadSet | None = None, head_of: Mapping[Role, str] | None = None
     ) -> None:

@@ -8,6 +8,8 @@ setting a length, and a pass may hold CLEAN tokens, draft blocks and a length qu
 Exactness on a CPU: attention runs in float32 whatever the weights are, keys are padded to whole blocks of 512
 and query rows to multiples of 8, so that a query's output has the same bits whatever else is in the pass and
 however long the cache is (tests/model/test_exact.py). In bfloat16 torch's kernel is exact only almost always.
+Sums run in the order of the slots, so a sibling, whose tokens lie behind the line's, attends to a copy in
+which its keys have the slots of their positions.
 """
 
 from __future__ import annotations
@@ -62,6 +64,15 @@ class KVCache:
         """Make the first `count` tokens of the last pass permanent."""
         self.length[row] += count
 
+    def splice(self, source: int, target: int, count: int, row: int = 0) -> None:
+        """`count` tokens of the last pass, its `source`-th and on, take the places of those from `target` on:
+        an accepted sibling behind the part of the line that was right.
+        """
+        begin = self.length[row]
+        for kept in (self.keys, self.values):
+            moved = kept[:, row, :, begin + source : begin + source + count].clone()
+            kept[:, row, :, begin + target : begin + target + count] = moved
+
     def fork(self, rows: int, row: int = 0) -> KVCache:
         """A cache of `rows` copies of one row, for several answers to one prompt."""
         keys = self.keys[:, row : row + 1].repeat(1, rows, 1, 1, 1)
@@ -113,8 +124,10 @@ class CachedAttention:
             mask = torch.cat((mask, mask.new_ones(B, self._pad, self._span)), 1)
         # Additive: a boolean mask would be converted again in every layer. In the queries' type: bfloat16 on
         # CUDA gave wrong states with a float32 mask, and no error.
-        bias = torch.zeros(mask.shape, dtype=cache.dtype, device=mask.device)
-        self._mask = bias.masked_fill_(~mask, float("-inf"))[:, None]
+        self._mask = _bias(mask, cache.dtype)[:, None]
+        self._siblings = (
+            [SiblingAttention(cache, *found, repeat) for found in _siblings(tokens)] if B == 1 else []
+        )
 
     def _keys(self, tokens: Tokens) -> Tokens:
         """What the slots hold: committed tokens, then this pass, then nothing."""
@@ -146,9 +159,67 @@ class CachedAttention:
                 q = F.pad(q, (0, 0, 0, self._pad))
             k, v = keys[:, :, : self._span], values[:, :, : self._span]
             o = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
-            return o[:, :, : (H // G) * T].reshape(B, H, T, K).to(q_BHTK.dtype)
+            o_BHTK = o[:, :, : (H // G) * T].reshape(B, H, T, K).to(q_BHTK.dtype)
+            for sibling in self._siblings:
+                sibling.attend(q_BHTK, keys, values, self._starts[0], o_BHTK)
+            return o_BHTK
 
         return attend
+
+
+class SiblingAttention:
+    """Attention of one sibling: columns first..stop of a pass of one row, from position `begin` on."""
+
+    def __init__(self, cache: KVCache, first: int, stop: int, begin: int, repeat: int) -> None:
+        self._columns, self._begin, self._repeat = slice(first, stop), begin, repeat
+        T = stop - first
+        self._pad = -(repeat * T) % _ROWS
+        self._span = -(-(begin + T) // cache.block) * cache.block
+        device = cache.keys.device
+        reach = begin + torch.arange(T, device=device).repeat(repeat)[:, None]
+        mask = torch.arange(self._span, device=device) <= reach
+        if self._pad:
+            mask = torch.cat((mask, mask.new_ones(self._pad, self._span)))
+        self._mask = _bias(mask, cache.dtype)
+
+    def attend(
+        self,
+        q_BHTK: torch.Tensor,
+        keys_BGSK: torch.Tensor,
+        values_BGSK: torch.Tensor,
+        start: int,
+        out_BHTK: torch.Tensor,
+    ) -> None:
+        """Write the sibling's columns of `out`; the pass's keys and values lie in slots start.. of all."""
+        q = q_BHTK[:, :, self._columns].to(keys_BGSK.dtype)
+        B, H, T, K = q.shape
+        q = q.reshape(B, H // self._repeat, self._repeat * T, K)
+        if self._pad:
+            q = F.pad(q, (0, 0, 0, self._pad))
+        own = slice(start + self._columns.start, start + self._columns.stop)
+        rest = self._span - self._begin - T
+        k, v = (
+            F.pad(torch.cat((kept[:, :, : self._begin], kept[:, :, own]), 2), (0, 0, 0, rest))
+            for kept in (keys_BGSK, values_BGSK)
+        )
+        o = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
+        out_BHTK[:, :, self._columns] = o[:, :, : self._repeat * T].reshape(B, H, T, K).to(out_BHTK.dtype)
+
+
+def _siblings(tokens: Tokens) -> list[tuple[int, int, int]]:
+    """(first column, column behind the last, position of the first) of each sibling in a pass of one row."""
+    number = torch.where(tokens.role[0] == Role.CLEAN, tokens.block[0], 0)
+    found = []
+    for n in range(1, int(number.max()) + 1):
+        columns = (number == n).nonzero()
+        first, stop = int(columns[0]), int(columns[-1]) + 1
+        found.append((first, stop, int(tokens.begin[0, first])))
+    return found
+
+
+def _bias(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """0 where the mask is True, else -inf."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
 def draft_tokens(start: int, width: int, block: int, device: torch.device | str = "cpu") -> Tokens:
@@ -165,6 +236,16 @@ def draft_tokens(start: int, width: int, block: int, device: torch.device | str 
 def clean_tokens(start: int, width: int, device: torch.device | str = "cpu") -> Tokens:
     """CLEAN tokens at positions start.. (one row)."""
     return Tokens.clean(torch.arange(start, start + width, device=device)[None])
+
+
+def sibling_tokens(start: int, width: int, number: int, device: torch.device | str = "cpu") -> Tokens:
+    """CLEAN tokens at positions start.. beside those of the line (one row); `number` is their sibling's, at
+    least 1.
+    """
+    line = clean_tokens(start, width, device)
+    return Tokens(
+        line.role, line.position, torch.full_like(line.role, number), torch.full_like(line.role, start)
+    )
 
 
 def length_token(position: int, device: torch.device | str = "cpu") -> Tokens:

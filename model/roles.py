@@ -6,6 +6,7 @@ attention:
 
     query    sees CLEAN keys          sees DRAFT keys        sees LENGTH keys
     CLEAN    at its position or before   never                  never
+             (of a sibling: those of the line before it begins, and its own)
     DRAFT    before its block            of its own block       never
     LENGTH   at its position or before   never                  itself
 
@@ -50,8 +51,9 @@ def whole(head: str | None) -> Route:
 class Tokens:
     """What attention must know of T tokens (all [B, T], on one device).
 
-    role; position: rotary position; block: id of the draft block (0 for CLEAN and LENGTH); begin: position
-    of the first token of the own block (DRAFT only). role -1 marks an empty slot that nobody sees.
+    role; position: rotary position; block: id of the draft block or sibling (0 for the line and LENGTH);
+    begin: position of the first token of the own block or sibling. role -1 marks an empty slot that nobody
+    sees. A sibling is a second continuation of the line, CLEAN tokens from some position on (model.drafter).
     """
 
     role: torch.Tensor
@@ -79,8 +81,10 @@ def visible(query: Tokens, key: Tokens) -> torch.Tensor:
     q_pos, k_pos = query.position[:, :, None], key.position[:, None, :]
     # A draft sees clean keys strictly before its block; everyone else up to its own position.
     reach = torch.where(q_role == Role.DRAFT, query.begin[:, :, None] - 1, q_pos)
-    clean = (k_role == Role.CLEAN) & (k_pos <= reach)
     same_block = query.block[:, :, None] == key.block[:, None, :]
+    sibling = (q_role == Role.CLEAN) & (query.block[:, :, None] > 0)
+    line = (key.block[:, None, :] == 0) & ~(sibling & (k_pos >= query.begin[:, :, None]))
+    clean = (k_role == Role.CLEAN) & (k_pos <= reach) & (line | (sibling & same_block))
     draft = (q_role == Role.DRAFT) & (k_role == Role.DRAFT) & same_block
     itself = (q_role == Role.LENGTH) & (k_role == Role.LENGTH) & same_block & (q_pos == k_pos)
     return clean | draft | itself

@@ -19,7 +19,7 @@ import torch
 from model.base import Base
 from model.draftvocab import DraftVocab
 from model.heads import HeadSet
-from model.kvcache import KVCache, clean_tokens, draft_tokens, length_token, pack_tokens
+from model.kvcache import KVCache, clean_tokens, draft_tokens, length_token, pack_tokens, sibling_tokens
 from model.plan import WIDEST
 from model.roles import Role, Segment, Tokens
 from model.router import choose
@@ -42,6 +42,9 @@ class Part:
 
 
 class Runner:
+    siblings = True
+    """Can a pass hold siblings of its line?"""
+
     def __init__(
         self,
         base: Base,
@@ -80,6 +83,10 @@ class Runner:
     def clean(self, ids: Sequence[int], start: int) -> Part:
         """Committed tokens, or drafts that are being verified."""
         return Part(self._embed(ids), clean_tokens(start, len(ids), self.device), Role.CLEAN)
+
+    def sibling(self, ids: Sequence[int], start: int, number: int) -> Part:
+        """Drafts that are being verified beside the line, from position `start` on; number: 1, 2, .."""
+        return Part(self._embed(ids), sibling_tokens(start, len(ids), number, self.device), Role.CLEAN)
 
     def block(
         self,

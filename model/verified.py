@@ -11,6 +11,10 @@ pass. ya is the next pending token, and the block that hangs at a holds the next
 follows ya, and the sequential head starts from ya. If no block hangs at a, the nearest earlier block
 serves, with the sequential head run over the tokens that are known by now.
 
+Siblings of the draft (model.drafter) are CLEAN tokens of the same pass: s1 s2 .. in the place of d(i+1)
+and on, which see t d1 .. di and each other. If the line ends at i because y(i) is s1, the step goes on with
+s2 = y(s1) and so on; the tokens of the sibling that were right move to the line's places in the cache.
+
 The answer is that of `ar`, token for token: y(i) is computed from the same tokens by kernels whose rows do
 not depend on the width of the pass (model.packed, model.kvcache), and sampled with noise that depends on
 the position only (model.sampling).
@@ -24,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model.ar import choose
-from model.drafter import Drafter
+from model.drafter import Drafter, Proposal, Sibling
 from model.kvcache import KVCache
 from model.plan import Plan, Planner, coverage
 from model.request import Step
@@ -52,32 +56,56 @@ def decode(
     """The cache holds the prompt without its last token."""
     request = session.request
     pending = session.prompt[-1]
-    draft: list[int] = []
+    draft = Proposal([])
     while not session.done:
         if session.cancelled():
             yield session.step(forwards=0)
             return
         start = cache.length[0]
-        plan = planner.plan(len(draft), session.left, request)
-        line = [pending, *draft[: plan.verify]]
-        states = runner.run(cache, _parts(runner, line, start, plan, draft))
-        ids, logs, sure = choose(runner.logits(states[: len(line)]), start + 1, request)
-        accepted = 0
-        while accepted < plan.verify and line[accepted + 1] == ids[accepted]:
-            accepted += 1
+        plan = planner.plan(len(draft.ids), session.left, request, [s.gain for s in draft.siblings])
+        line = [pending, *draft.ids[: plan.verify]]
+        beside = [s for s in draft.siblings[: plan.siblings] if s.at < plan.verify]
+        clean = len(line) + sum(len(s.ids) for s in beside)
+        states = runner.run(cache, _parts(runner, line, start, plan, draft.ids, beside))
+        logits = runner.logits(states[:clean])
+        ids, logs, sure = choose(logits[: len(line)], start + 1, request)
+        accepted = agreed(line, ids)
         planner.observe(accepted, plan.verify)
-        tokens, text = session.commit(ids[: accepted + 1], logs[: accepted + 1], sure[: accepted + 1])
+        right = line[: accepted + 1]  # what is now in the cache for good
+        del ids[accepted + 1 :], logs[accepted + 1 :], sure[accepted + 1 :]
+        at = len(line)
+        for sibling in beside:
+            here = slice(at, at + len(sibling.ids))
+            at = here.stop
+            if sibling.at == accepted and sibling.ids[0] == ids[-1]:
+                more = choose(logits[here], start + accepted + 2, request)
+                count = agreed(sibling.ids, more[0]) + 1
+                cache.splice(here.start, len(right), count)
+                right += sibling.ids[:count]
+                ids, logs, sure = ids + more[0][:count], logs + more[1][:count], sure + more[2][:count]
+                break
+        planner.observe_siblings(sum(s.gain for s in beside), len(right) - accepted - 1)
+        tokens, text = session.commit(ids, logs, sure)
         cache.keep(len(tokens))
-        pending, draft = ids[accepted], []
+        pending, draft = ids[-1], Proposal([])
         point = coverage(plan.points, accepted)
         if not session.done and point is not None:
-            at = len(line) + plan.points.index(point) * (1 + plan.masks)
+            at = clean + plan.points.index(point) * (1 + plan.masks)
             block = states[at : at + 1 + plan.masks]
-            known = [*line[point : accepted + 1], pending]
+            known = [*right[point:], pending]
             if len(known) <= len(block):
-                draft = drafter.propose(block, known, start + accepted + 2, request)
-        shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft))
+                most = planner.most_siblings(request) if runner.siblings else 0
+                draft = drafter.propose(block, known, start + len(right) + 1, request, most)
+        shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft.ids))
         yield session.step(tokens, text, draft=shown)
+
+
+def agreed(line: Sequence[int], chosen: Sequence[int]) -> int:
+    """How many tokens behind the first of a line are those that the AR head chose in their place."""
+    right = 0
+    while right + 1 < len(line) and line[right + 1] == chosen[right]:
+        right += 1
+    return right
 
 
 def decode_whole(
@@ -102,11 +130,20 @@ def decode_whole(
         yield session.step(tokens, text, draft=shown)
 
 
-def _parts(runner: Runner, line: Sequence[int], start: int, plan: Plan, draft: Sequence[int]) -> list[Part]:
-    """The CLEAN line and its blocks. What the last draft said about a block's positions comes in as hints,
-    when the heads were trained with hints.
+def _parts(
+    runner: Runner,
+    line: Sequence[int],
+    start: int,
+    plan: Plan,
+    draft: Sequence[int],
+    beside: Sequence[Sibling] = (),
+) -> list[Part]:
+    """The CLEAN line, siblings and blocks. What the last draft said about a block's positions comes in as
+    hints, when the heads were trained with hints.
     """
     parts = [runner.clean(line, start)]
+    for number, sibling in enumerate(beside, start=1):
+        parts.append(runner.sibling(sibling.ids, start + 1 + sibling.at, number))
     for number, point in enumerate(plan.points, start=1):
         ids, masked = [line[point]] + [0] * plan.masks, [False] + [True] * plan.masks
         hinted = None

@@ -10,7 +10,7 @@ import torch
 
 from model.bench import BenchOptions, Row, summary
 from model.calibrate import width_curve
-from model.drafter import Drafter
+from model.drafter import Drafter, Proposal
 from model.engine import Engine
 from model.load import load
 from model.plan import Planner
@@ -52,11 +52,16 @@ class OracleDrafter(Drafter):
         self._random = random.Random(0)
 
     def propose(
-        self, h_BD: torch.Tensor, known: Sequence[int], position: int, request: GenerateRequest
-    ) -> list[int]:
+        self,
+        h_BD: torch.Tensor,
+        known: Sequence[int],
+        position: int,
+        request: GenerateRequest,
+        siblings: int = 0,
+    ) -> Proposal:
         at = position - self._prompt
         true = self._answer[at : at + h_BD.shape[0] - len(known) + 1]
-        return [token if self._random.random() < self._rate else token + 1 for token in true]
+        return Proposal([token if self._random.random() < self._rate else token + 1 for token in true])
 
 
 def decode_ms(result: Generation) -> float:

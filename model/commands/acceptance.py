@@ -64,6 +64,9 @@ def acceptance(
             tpf = found[f"tpf_{key}"]
             cells = [*first, tpf["all"], tpf["copied"], tpf["new"], found["copied_share"]]
             table.add_row(name, kind, *map(str, cells))
+            for count, tpf in found["tpf_siblings"].items() if kind == "heads" else ():
+                more = [tpf["all"], tpf["copied"], tpf["new"], found["copied_share"]]
+                table.add_row(name, f"+ {count} sibling{'s' * (count > 1)}", "", "", *map(str, more))
             right = found["by_position" if kind == "heads" else "lookup_by_position"]
             shown = [f"{right[at - 1]:.2f}" if at <= len(right) else "" for at in POSITIONS]
             positions.add_row(f"{name} {kind}", *shown)

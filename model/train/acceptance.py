@@ -6,12 +6,14 @@ them.
 At each anchor the draft block is run once; up to the first miss the sequential head's own picks are the
 true tokens, so teacher forcing gives the accepted length exactly. From the lengths at all anchors a decode
 is replayed: in a shared draft-and-verify forward the base already knows the token after the anchor, the
-drafts are states 1 .., and the forward yields accepted + 1 tokens. Copied text (inside an 8-gram that
+drafts are states 1 .., and the forward yields accepted + 1 tokens. With siblings (model.drafter) it yields
+more where the second best token of the first miss was right. Copied text (inside an 8-gram that
 occurred before) and new text are counted apart, beside prompt lookup without a model.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +24,15 @@ import torch
 
 from model.data.packages import DataError
 from model.data.samples import Sample, Samples
+from model.drafter import sibling_places
 from model.ngrams import Ngrams
+from model.plan import SIBLING
 from model.train.forward import PackedForward
 from model.train.packing import lay_out, pack
 from model.train.tensors import Tensors
 
 Bools = npt.NDArray[np.bool_]
+SIBLINGS = (1, 2, 4)
 COPY_GRAM = 8
 ROWS = 8
 DRAFT_TOKENS = 3072  # a row and pass
@@ -37,10 +42,21 @@ DRAFT_TOKENS = 3072  # a row and pass
 class Marks:
     """For one sample and each answer token but the last: was draft j of the block anchored before it right?
     plain, refined: [A, B] bool; anchor a is the column before answer token a, state 0 predicts token a
-    itself."""
+    itself. second: was it the refined draft's second choice? sure: probability of its best and second best
+    token [A, B, 2]."""
 
     plain: Bools
     refined: Bools
+    second: Bools
+    sure: npt.NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Marks], axis: int) -> Marks:
+        names = [f.name for f in dataclasses.fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts], axis) for name in names))
+
+    def at(self, *where: int | slice) -> Marks:
+        return Marks(self.plain[where], self.refined[where], self.second[where], self.sure[where])
 
 
 class Acceptance:
@@ -85,24 +101,23 @@ class Acceptance:
         most = max(len(a) for a in anchors)
         N = DRAFT_TOKENS // B if self.forward.flex else min(most, DRAFT_TOKENS // B)
         passes = -(-most // N)
-        plain = np.zeros((R, passes * N, B), np.bool_)
-        refined = np.zeros_like(plain)
+        parts = []
         for number in range(passes):
             columns = np.zeros((R, N), np.int64)
             for r, found in enumerate(anchors):
                 part = found[number * N : (number + 1) * N]
                 columns[r, : len(part)] = part
-            span = slice(number * N, (number + 1) * N)
-            plain[:, span], refined[:, span] = self._pass(t, columns, position, document, cache)
+            parts.append(self._pass(t, columns, position, document, cache))
+        marks = Marks.joined(parts, axis=1)
         for r, row in enumerate(rows):
             at = 0
             for index in row:
-                count = len(samples[index].answer)
-                yield index, Marks(plain[r, at : at + count], refined[r, at : at + count])
-                at += count
+                here = slice(at, at + len(samples[index].answer))
+                yield index, marks.at(r, here)
+                at = here.stop
 
-    def _pass(self, t: Any, columns: Any, position: Any, document: Any, cache: Any) -> tuple[Bools, Bools]:
-        """Right or wrong [R, N, B] of the plain and of the refined drafts anchored at `columns`."""
+    def _pass(self, t: Any, columns: Any, position: Any, document: Any, cache: Any) -> Marks:
+        """Of the drafts anchored at `columns`, [R, N, B]."""
         forward, device, B = self.forward, self.forward.device, self.block
         t.anchor_RN = torch.from_numpy(columns).to(device)
         t.begin_RN = t.anchor_RN - t.position_RT.gather(1, t.anchor_RN)
@@ -126,7 +141,8 @@ class Acceptance:
             else states
         )
         target = forward.index_of_V[tokens[..., 1:].reshape(R * N, B)]
-        right = [torch.zeros_like(target, dtype=torch.bool) for _ in range(2)]
+        right = [torch.zeros_like(target, dtype=torch.bool) for _ in range(3)]
+        sure = torch.zeros(*target.shape, 2, device=device)
         for start in range(0, R * N, 128):
             part = slice(start, start + 128)
             plain_logits = states[part] @ forward.draft_output_VD.T
@@ -136,9 +152,11 @@ class Acceptance:
             logits = (refined[part] @ forward.draft_output_VD.T).masked_fill(
                 plain_logits < least, float("-inf")
             )
-            right[1][part] = logits.argmax(-1) == target[part]
+            best, ids = logits.topk(2, -1)
+            right[1][part], right[2][part] = (ids == target[part][..., None]).unbind(-1)
+            sure[part] = (best.float() - logits.float().logsumexp(-1, keepdim=True)).exp()
         found = [(x.view(R, N, B) & known).cpu().numpy() for x in right]
-        return found[0], found[1]
+        return Marks(found[0], found[1], found[2], sure.view(R, N, B, 2).cpu().numpy())
 
 
 def run_length(right: Bools) -> npt.NDArray[np.int64]:
@@ -147,12 +165,25 @@ def run_length(right: Bools) -> npt.NDArray[np.int64]:
     return length
 
 
+def with_siblings(marks: Marks, count: int) -> npt.NDArray[np.int64]:
+    """Accepted drafts at each anchor, from state 1, with `count` siblings of the draft in the pass."""
+    right, second = marks.refined[:, 1:], marks.second[:, 1:]
+    lengths = run_length(right)
+    for anchor in np.flatnonzero(lengths < right.shape[1]):
+        miss = int(lengths[anchor])
+        if second[anchor, miss]:
+            places = sibling_places(marks.sure[anchor, 1:].tolist(), count)
+            if miss in (place for place, _ in places):
+                lengths[anchor] += 1 + run_length(right[anchor, miss + 1 : miss + SIBLING])
+    return lengths
+
+
 def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> dict[str, Any]:
     """accepted_*: mean accepted drafts over all anchors, from state 0 (as a drafter that knows nothing of
     the base's next token) and from state 1 (which does); tpf_*: tokens per forward of the replayed decode
-    with a shared forward, all text, copied, new; by_position: share right at j given that 1 .. j-1 were
-    right. The same for prompt lookup with drafts as long, without a model: where it drafts anything
-    (lookup_drafted: the share of anchors)."""
+    with a shared forward, all text, copied, new; tpf_siblings: of tpf_refined with 1, 2 .. siblings;
+    by_position: share right at j given that 1 .. j-1 were right. The same for prompt lookup with drafts as
+    long, without a model: where it drafts anything (lookup_drafted: the share of anchors)."""
     copied = [copies(s) for s in samples]
     plain = [run_length(m.plain[:, 1:]) for m in marks]
     refined = [run_length(m.refined[:, 1:]) for m in marks]
@@ -172,6 +203,7 @@ def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> di
         "accepted_refined_from_1": _mean(refined, room),
         "tpf_plain": replay(plain, copied),
         "tpf_refined": replay(refined, copied),
+        "tpf_siblings": {n: replay([with_siblings(m, n) for m in marks], copied) for n in SIBLINGS},
         "tpf_lookup": replay([x.lengths for x in looked], copied),
         "lookup_drafted": round(float(np.concatenate([x.drafted for x in looked]).mean()), 4),
         "by_position": _by_position(whole[:, 1:]),

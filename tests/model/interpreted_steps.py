@@ -102,7 +102,7 @@ def check_shapes(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> No
             at = len(line) + plan.points.index(point) * (1 + shape.masks)
             known = [*line[point : accepted + 1], chosen[accepted]]
             block = states[at : at + 1 + shape.masks]
-            draft = drafter.propose(block, known, start + accepted + 2, request)[: shape.masks]
+            draft = drafter.propose(block, known, start + accepted + 2, request).ids[: shape.masks]
         assert made.draft == draft, (shape, points, accepted)
         pending, start = chosen[accepted], start + accepted + 1
     assert sum(ends) >= 12, ends

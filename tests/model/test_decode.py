@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.drafter import Drafter
+from model.drafter import Drafter, Proposal, Sibling
 from model.request import GenerateRequest, complete
 from tests.model.tiny_engines import requests, same
 
@@ -24,14 +24,18 @@ class Oracle(Drafter):
         self._truth, self._prompt, self._rate = truth, prompt, rate
         self._generator = torch.Generator().manual_seed(seed)
 
-    def propose(self, h_BD, known, position, request):
+    def propose(self, h_BD, known, position, request, siblings=0):
         count = h_BD.shape[0] - len(known) + 1
         at = position - self._prompt
-        right = torch.rand(count, generator=self._generator) < self._rate
-        return [
-            int(token) if ok else (int(token) + 1) % 256
-            for token, ok in zip(self._truth[at : at + count], right, strict=False)
-        ]
+        ids = self._mixed(self._truth[at : at + count])
+        places = torch.randperm(len(ids), generator=self._generator)[:siblings].tolist()
+        return Proposal(
+            ids, tuple(Sibling(i, tuple(self._mixed(self._truth[at + i : at + i + 8])), 1.0) for i in places)
+        )
+
+    def _mixed(self, truth):
+        right = torch.rand(len(truth), generator=self._generator) < self._rate
+        return [int(token) if ok else (int(token) + 1) % 256 for token, ok in zip(truth, right, strict=True)]
 
 
 @settings(max_examples=40)
@@ -61,6 +65,21 @@ def test_verified_with_a_perfect_draft_needs_few_passes(engines):
     engine.draft_with(None)
     assert same(plain, checked)
     assert checked.forwards <= 2 + plain.tokens // 16
+
+
+def test_siblings_that_are_right_save_passes(engines):
+    engine = engines[0]
+    request = GenerateRequest(prompt="def f(", max_tokens=64, block=16, extra={"branches": 16, "siblings": 0})
+    plain = complete(engine, request)
+    forwards = []
+    for siblings in (0, 15):
+        engine.draft_with(Oracle(plain.token_ids, plain.prompt_tokens, 0.7, 0))
+        extra = {"branches": 16, "siblings": siblings}
+        checked = complete(engine, dataclasses.replace(request, decode="verified", extra=extra))
+        assert same(plain, checked)
+        forwards.append(checked.forwards)
+    engine.draft_with(None)
+    assert forwards[1] < 0.8 * forwards[0]
 
 
 def test_steps_add_up_to_the_generation(engines):

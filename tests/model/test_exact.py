@@ -173,6 +173,33 @@ def test_a_draft_never_leaks_into_clean_states(folders):
     torch.testing.assert_close(cached, h)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("length", [3, 509])
+def test_a_sibling_has_the_states_that_it_would_have_in_the_line(runners, family, dtype, length):
+    """Bit for bit, and so has the cache after it took the line's places."""
+    runner, ids = runners[family, dtype], ids_of(length + 20)
+    own = [(token + 1) % 256 for token in ids_of(5)]
+    line, twin = ids[length : length + 9], [*ids[length : length + 4], *own]
+    beside, alone = runner.cache(600), runner.cache(600)
+    for cache in (beside, alone):
+        runner.prefill(cache, ids[:length])
+    block = runner.block([line[0], 0, 0], [False, True, True], length, 1)
+    parts = [runner.clean(line, length), runner.sibling(own, length + 4, 1), block]
+    states = runner.run(beside, parts)
+    straight = runner.run(alone, [runner.clean(twin, length)])
+    assert torch.equal(states[9:14], straight[4:])
+    assert torch.equal(states[:4], straight[:4])
+    beside.splice(9, 4, 5)
+    for cache in (beside, alone):
+        cache.keep(9)
+    upto = slice(0, length + 9)
+    assert torch.equal(beside.keys[..., upto, :], alone.keys[..., upto, :])
+    assert torch.equal(beside.values[..., upto, :], alone.values[..., upto, :])
+    again = [runner.run(cache, [runner.clean(ids[:1], length + 9)]) for cache in (beside, alone)]
+    assert torch.equal(*again)
+
+
 @settings(max_examples=60)
 @given(
     st.lists(
@@ -183,13 +210,21 @@ def test_visible_is_the_table_of_the_docs(tokens):
     """Against a plain reading of the rules, token by token."""
     role = torch.tensor([[t[0] for t in tokens]])
     position = torch.tensor([[t[1] for t in tokens]])
-    block = torch.tensor([[t[2] if t[0] == Role.DRAFT else 0 for t in tokens]])
+    # 1 stands for the line among CLEAN tokens, 2 and 3 for siblings.
+    block = torch.tensor(
+        [[t[2] if t[0] == Role.DRAFT else t[2] - 1 if t[0] == Role.CLEAN else 0 for t in tokens]]
+    )
     begin = torch.tensor([[max(0, t[1] - t[2]) for t in tokens]])
     seen = visible(Tokens(role, position, block, begin), Tokens(role, position, block, begin))[0]
     for i, (q_role, q_pos, _) in enumerate(tokens):
         for j, (k_role, k_pos, _) in enumerate(tokens):
             if k_role == Role.CLEAN:
                 wanted = k_pos < begin[0, i] if q_role == Role.DRAFT else k_pos <= q_pos
+                in_sibling = q_role == Role.CLEAN and block[0, i] > 0
+                if block[0, j] > 0:  # a sibling's key
+                    wanted = wanted and in_sibling and block[0, i] == block[0, j]
+                elif in_sibling:
+                    wanted = wanted and k_pos < begin[0, i]
             elif k_role == Role.DRAFT:
                 wanted = q_role == Role.DRAFT and block[0, i] == block[0, j]
             else:

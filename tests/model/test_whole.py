@@ -51,7 +51,7 @@ class PlainSteps:
             known = [*line[point : accepted + 1], self.pending]
             block = states[at : at + 1 + shape.masks]
             if len(known) <= len(block):
-                self.draft = self.drafter.propose(block, known, start + accepted + 2, self.request)
+                self.draft = self.drafter.propose(block, known, start + accepted + 2, self.request).ids
                 true = self.truth[start + accepted + 2 - self.first :][: len(self.draft)]
                 self.draft[: len(true)] = true
             self.draft = self.draft[: shape.masks]

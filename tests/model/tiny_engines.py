@@ -39,7 +39,7 @@ requests = st.builds(
     top_p=st.sampled_from([1.0, 0.9]),
     seed=st.integers(0, 5),
     block=st.sampled_from([None, 2, 5, 16]),
-    extra=st.builds(lambda k: {"branches": k}, st.integers(1, 8)),
+    extra=st.builds(lambda k, s: {"branches": k, "siblings": s}, st.integers(1, 8), st.integers(0, 3)),
 )
 
 

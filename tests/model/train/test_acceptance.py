@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.data.samples import Sample
-from model.train.acceptance import Marks, copies, lookup, replay, summary
+from model.train.acceptance import Marks, copies, lookup, replay, summary, with_siblings
 
 
 def sample(prompt: list[int], answer: list[int]) -> Sample:
@@ -29,10 +29,23 @@ def test_a_repetition_goes_on_beyond_its_own_end() -> None:
 def test_the_summary_sets_lookup_beside_the_heads() -> None:
     one = sample(list(range(20)), [*range(3, 15), 99, *range(40, 50)])
     wrong = np.zeros((len(one.answer), 4), np.bool_)
-    found = summary([one], [Marks(wrong, wrong)], 4)
+    found = summary([one], [Marks(wrong, wrong, wrong, np.zeros((*wrong.shape, 2), np.float32))], 4)
     assert found["tpf_refined"]["all"] == 1.0
     assert found["tpf_lookup"]["copied"] > 2 > found["tpf_lookup"]["new"]
     assert len(found["lookup_by_position"]) == len(found["by_position"]) == 3
     # Twelve copied tokens: eleven drafts with a right first token, the twelfth's is wrong.
     assert found["lookup_by_position"] == [round(11 / 12, 4), round(10 / 11, 4), round(9 / 10, 4)]
     assert found["lookup_drafted"] == round(12 / 23, 4)
+
+
+def test_a_sibling_goes_on_behind_a_miss_that_it_has_right() -> None:
+    right = np.array([[0, 1, 1, 0, 1, 1, 0, 1]] * 2, np.bool_)
+    second = np.zeros_like(right)
+    second[1, 3] = True
+    sure = np.full((2, 8, 2), (0.9, 0.05), np.float32)
+    sure[:, 3] = 0.5, 0.4  # the place where a sibling promises most
+    marks = Marks(right, right, second, sure)
+    # The second anchor: two right drafts, the sibling's token, two right ones behind it.
+    assert with_siblings(marks, 1).tolist() == [2, 5]
+    sure[:, 3] = 0.99, 0.001
+    assert with_siblings(marks, 1).tolist() == [2, 2]
