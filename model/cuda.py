@@ -18,17 +18,17 @@ from model.cuda_matrix import Matrix
 from model.cuda_pass import GraphPass, Layout, Memory, OnePass
 from model.draw import Draw
 from model.heads import HeadSet
-from model.kernels.attention import SPAN, AttentionSpace
+from model.kernels.attention import SPAN, AttentionSpace, Beside
 from model.kernels.linear import Workspace, linear
 from model.kernels.pointwise import rms_norm
 from model.kvcache import KVCache, pack_tokens
-from model.plan import WIDEST
+from model.plan import SIBLING, WIDEST
 from model.quantised import Fp8Experts
 from model.roles import Role
 from model.rope import rotation
 from model.runner import PREFILL, Part, Runner
 from model.sampling import Kind
-from model.shapes import LONGEST
+from model.shapes import LONGEST, MOST_SIBLINGS
 
 if TYPE_CHECKING:
     from model.fused import ArStep
@@ -56,7 +56,7 @@ def supported(base: Base) -> bool:
 
 
 class CudaRunner(Runner):
-    siblings = False  # the kernels know one line
+    siblings = False  # only whole steps have them
 
     def __init__(
         self, base: Base, heads: HeadSet | None = None, head_of: Mapping[Role, str] | None = None
@@ -69,6 +69,9 @@ class CudaRunner(Runner):
         # and how many tokens are in the cache.
         self.pending = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.draft = torch.full((LONGEST,), -1, dtype=torch.int64, device=self.device)
+        # Siblings of that draft: the place of each, -1 for none, and their tokens.
+        self.beside_at = torch.full((MOST_SIBLINGS,), -1, dtype=torch.int64, device=self.device)
+        self.beside = torch.full((MOST_SIBLINGS, SIBLING), -1, dtype=torch.int64, device=self.device)
         self.device_length = torch.zeros(1, dtype=torch.int32, device=self.device)
         self.draw = Draw(self.device)
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
@@ -110,9 +113,10 @@ class CudaRunner(Runner):
         fields: torch.Tensor,
         route: Sequence[tuple[int, int, str]],
         reach: int,
+        beside: Beside | None = None,
     ) -> torch.Tensor:
         """Final normed states; everything on the device, nothing depends on the host."""
-        return self.through(x_TD, route, OnePass(self, fields, reach))
+        return self.through(x_TD, route, OnePass(self, fields, reach, beside))
 
     def through(
         self, x_TD: torch.Tensor, route: Sequence[tuple[int, int, str]], memory: Memory

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from model.graphs import capture
-from model.kernels.attention import attend
+from model.kernels.attention import Beside, attend
 from model.kernels.pointwise import rotate_write
 from model.roles import Role
 
@@ -35,11 +35,14 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnePass:
-    """The runner's own cache: one row, all roles. fields: role, position, block, begin [4, T] int32."""
+    """The runner's own cache: one row, all roles. fields: role, position, block, begin [4, T] int32. beside:
+    siblings, as attention takes them.
+    """
 
     owner: CudaRunner
     fields: torch.Tensor
     reach: int
+    beside: Beside | None = None
 
     def attend(
         self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
@@ -49,7 +52,8 @@ class OnePass:
         length = self.owner.device_length
         rotate_write(fused, *self.owner.turn, position, length, q_THK, keys, values, norms)
         fields = (role, position, block, begin)
-        attend(q_THK, keys, values, fields, length, self.reach, self.owner.attention, out_THK)
+        space = self.owner.attention
+        attend(q_THK, keys, values, fields, length, self.reach, space, out_THK, self.beside)
 
 
 class GraphPass:

@@ -178,8 +178,8 @@ class Drafter:
 
 
 def sibling_places(sure: Sequence[Sequence[float]], count: int) -> list[tuple[int, float]]:
-    """(place, gain) of the `count` best places for a sibling, best first. sure: the probability of each
-    position's best and second best token.
+    """(place, gain) of the `count` best places for a sibling that promise anything, best first. sure: the
+    probability of each position's best and second best token.
 
     A sibling pays when all tokens before it are right, its place's best is wrong and its own right: then it
     adds itself and what is right behind it.
@@ -191,7 +191,7 @@ def sibling_places(sure: Sequence[Sequence[float]], count: int) -> list[tuple[in
     for at, (best, second) in enumerate(sure):
         found.append((at, reach * second * (1 + min(run[at + 1], SIBLING - 1))))
         reach *= best
-    return sorted(found, key=lambda place: -place[1])[:count]
+    return sorted((place for place in found if place[1] > 0), key=lambda place: -place[1])[:count]
 
 
 def _norm(x: torch.Tensor) -> torch.Tensor:

@@ -20,8 +20,10 @@ from model.cuda import CudaRunner
 from model.drafter import _norm
 from model.errors import NumericsError
 from model.graphs import capture
+from model.kernels.attention import BESIDE, Beside
 from model.kernels.linear import linear
-from model.kernels.sequence import draft_in_sequence
+from model.kernels.sequence import Block, draft_in_sequence, siblings_in_sequence
+from model.plan import SIBLING
 from model.roles import Role
 from model.sampling import NOT_FINITE, Kind
 from model.shapes import Shape
@@ -32,7 +34,7 @@ def capture_step(body: Callable[[], None], runner: CudaRunner) -> Callable[[], N
     """A step as a graph; what its warm-up advanced is put back. Steps share the memory of what they compute
     between: they run one after the other.
     """
-    advanced = (runner.pending, runner.draft, runner.device_length)
+    advanced = (runner.pending, runner.draft, runner.beside, runner.beside_at, runner.device_length)
     before = [tensor.clone() for tensor in advanced]
     with torch.inference_mode():
         replay = capture(body, runner.device, runner.pool)
@@ -116,20 +118,26 @@ def _best(scores_BV: torch.Tensor, count: int, parts: int = 32) -> tuple[torch.T
 
 
 class VerifiedStep:
+    """Columns of the pass: the line, the siblings, the blocks."""
+
     def __init__(self, runner: CudaRunner, shape: Shape, parts: DraftParts, kind: Kind, reach: int) -> None:
         self._runner, self._parts, self._kind, self._reach = runner, parts, kind, reach
-        self.masks, self.points = shape.masks, tuple(range(shape.blocks))
+        self.masks, self.siblings, self.points = shape.masks, shape.siblings, tuple(range(shape.blocks))
         device = runner.device
-        m, b, k = shape.masks, shape.masks + 1, shape.blocks
-        # One copy reads it all: chosen tokens, their log probabilities and normalisers, accepted, draft.
-        self.out = torch.zeros(3 * b + 1 + m, device=device)
+        m, b, k, own = shape.masks, shape.masks + 1, shape.blocks, shape.siblings * SIBLING
+        self._clean = b + own
+        # One copy reads it all: chosen tokens, their log probabilities and normalisers, accepted, the
+        # sibling taken and the tokens that it added, draft.
+        self.out = torch.zeros(3 * self._clean + 3 + m, device=device)
         self._points = torch.tensor(self.points, device=device)
         self._offsets = self._fields_of(self.points).to(device)
         self._moves = torch.tensor([0, 1, 0, 1], dtype=torch.int32, device=device)[:, None]
         self._block = torch.arange(b, device=device)
+        self._own = torch.arange(SIBLING, device=device)
         self._visible = (self._block == 0).repeat(k)
         route = []
-        for role, start, stop in ((Role.CLEAN, 0, m + 1), (Role.DRAFT, m + 1, m + 1 + k * b)):
+        end = self._clean + k * b
+        for role, start, stop in ((Role.CLEAN, 0, self._clean), (Role.DRAFT, self._clean, end)):
             head = runner.head_of.get(role)
             if head is not None:
                 route.append((start, stop, head))
@@ -137,10 +145,12 @@ class VerifiedStep:
         self._replay = capture_step(self._body, runner)
 
     def _fields_of(self, points: Sequence[int]) -> torch.Tensor:
-        """Role, position, block and begin [4, T], positions counted from the committed length; on the CPU."""
-        b = self.masks + 1
-        role, number = [int(Role.CLEAN)] * b, [0] * b
-        offset, begin = list(range(b)), [0] * b
+        """Role, position, block and begin [4, T], positions counted from the committed length; on the CPU.
+        Those of siblings are data of the step.
+        """
+        b, own = self.masks + 1, self.siblings * SIBLING
+        role, number = [int(Role.CLEAN)] * b + [BESIDE] * own, [0] * self._clean
+        offset, begin = [*range(b), *[0] * own], [0] * self._clean
         for index, point in enumerate(points, start=1):
             role += [int(Role.DRAFT)] * b
             offset += range(point, point + b)
@@ -160,46 +170,97 @@ class VerifiedStep:
 
     def _body(self) -> None:
         runner, base, b = self._runner, self._runner.base, self.masks + 1
-        parts, draft = self._parts, runner.draft[: self.masks]
+        parts, draft, length = self._parts, runner.draft[: self.masks], runner.device_length.long()
         line = torch.cat((runner.pending, draft))
-        shown = line.clamp_min(0)
-        embedded = F.embedding(shown, base.embedding)
+        beside, at = runner.beside[: self.siblings], runner.beside_at[: self.siblings]
+        embedded = F.embedding(torch.cat((line, beside.flatten())).clamp_min(0), base.embedding)
         anchors = embedded[self._points].repeat_interleave(b, 0)
         x = torch.cat((embedded, torch.where(self._visible[:, None], anchors, parts.mask)))
         fields = self._offsets + self._moves * runner.device_length
-        states = runner.forward(x, fields, self._route, self._reach)
-        logits = linear(states[:b], base.head_weight(), runner.space)
-        positions = runner.device_length.long() + 1 + self._block
+        forks = length + 1 + at.clamp_min(0)
+        due = (forks[:, None] + self._own).flatten()
+        siblings = None
+        if self.siblings:
+            fields[1, b : self._clean] = due.int()
+            siblings = Beside(b, self.siblings, SIBLING, forks.int())
+        states = runner.forward(x, fields, self._route, self._reach, siblings)
+        logits = linear(states[: self._clean], base.head_weight(), runner.space)
+        positions = torch.cat((length + 1 + self._block, due + 1))
         report, chosen = runner.draw.choose(logits, positions, self._kind)
-        accepted = (draft == chosen[:-1]).long().cumprod(0).sum()
+        accepted = (draft == chosen[: self.masks]).long().cumprod(0).sum()
         pending = chosen.gather(0, accepted[None])
+        taken, added = accepted * 0, accepted * 0
+        flow = line
+        if self.siblings:
+            taken, added, pending = self._take(chosen[b:].view(-1, SIBLING), accepted, pending)
+            flow = self._flow(line, accepted, taken)
         which = (self._points <= accepted).sum() - 1
         point = self._points.gather(0, which[None])
-        at = b + which * b + self._block
-        drafted = self._draft_from(states[at], line, pending, accepted, point)
+        block_BD = states[self._clean + which * b + self._block]
+        first = accepted + added - point + 1
+        block = self._block_of(block_BD, flow, pending, first, point)
+        chain = draft_in_sequence(block, first.int(), siblings=self.siblings > 0)
         # Position `first` of the block holds the pending token; what follows it is the next draft.
-        first = accepted - point + 1
         index = first + self._block[:-1]
-        ok = index < b
-        draft.copy_(torch.where(ok, drafted[index.clamp_max(b - 1)], -1))
+        new = torch.where(index < b, chain.tokens_B[index.clamp_max(b - 1)], -1)
+        if self.siblings:
+            gain_B = promises(chain.sure_B2, first)
+            best, places = gain_B.topk(self.siblings)
+            beside.copy_(siblings_in_sequence(block, chain, places, SIBLING))
+            at.copy_(torch.where(best > 0, places - first, -1))
+        runner.beside_at[self.siblings :].fill_(-1)
+        draft.copy_(new)
         runner.draft[self.masks :].fill_(-1)
-        self.out.copy_(torch.cat((report.flatten(), accepted[None].float(), draft.float())))
+        counts = torch.stack((accepted, taken, added)).float()
+        self.out.copy_(torch.cat((report.flatten(), counts, draft.float())))
         runner.pending.copy_(pending)
-        runner.device_length.add_((accepted + 1).int())
+        runner.device_length.add_((accepted + added + 1).int())
 
-    def _draft_from(
+    def _take(
+        self, chosen_SO: torch.Tensor, accepted: torch.Tensor, pending: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The sibling that goes on where the line ends, how many tokens it adds, and the token behind them;
+        its keys and values move to the line's places.
+        """
+        runner, b = self._runner, self.masks + 1
+        beside, at = runner.beside[: self.siblings], runner.beside_at[: self.siblings]
+        fits_S = ((at == accepted) & (beside[:, 0] == pending)).long()
+        hit, taken = fits_S.max(0)
+        # Not `chosen_SO[taken]`: an index of no dimensions waits for the host.
+        chosen_O, own_O = (x.index_select(0, taken[None])[0] for x in (chosen_SO, beside))
+        added = hit * (1 + (own_O[1:] == chosen_O[:-1]).long().cumprod(0).sum())
+        pending = torch.where(hit > 0, chosen_O.gather(0, (added - 1).clamp_min(0)[None]), pending)
+        here = runner.device_length.long() + accepted + 1 + self._own
+        there = runner.device_length.long() + b + taken * SIBLING + self._own
+        source = torch.where(hit > 0, there, here)
+        for kept in (runner.kv.keys, runner.kv.values):
+            kept.index_copy_(3, here, kept.index_select(3, source))
+        return taken, added, pending
+
+    def _flow(self, line: torch.Tensor, accepted: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
+        """The line up to where it was right, and the sibling from there on."""
+        places = torch.arange(len(line) + SIBLING, device=line.device)
+        own = self._runner.beside.index_select(0, taken[None])[0]
+        return torch.where(
+            places <= accepted,
+            line[places.clamp_max(len(line) - 1)],
+            own[(places - accepted - 1).clamp(0, SIBLING - 1)],
+        )
+
+    def _block_of(
         self,
         block_BD: torch.Tensor,
-        line: torch.Tensor,
+        flow: torch.Tensor,
         pending: torch.Tensor,
-        accepted: torch.Tensor,
+        first: torch.Tensor,
         point: torch.Tensor,
-    ) -> torch.Tensor:
-        """The sequential head over one block: choices [B]."""
+    ) -> Block:
+        """All that the sequential head needs of one block. flow: tokens from the committed length on; the
+        pending one at the block's position `first` is not in it.
+        """
         runner, parts, space = self._runner, self._parts, self._runner.space
-        first = (accepted - point + 1).int()
-        where = (point + self._block).clamp_max(line.shape[0] - 1)
-        known = torch.where(self._block < first, line[where], pending).clamp_min(0)
+        where = (point + self._block).clamp_max(flow.shape[0] - 1)
+        known = torch.where(self._block < first, flow[where], pending).clamp_min(0)
         scores, index = _best(linear(block_BD, parts.rows, space), parts.candidates)
         ids = parts.vocab[index]
         known_BD = F.embedding(known, runner.base.embedding)
@@ -209,14 +270,13 @@ class VerifiedStep:
             positions = runner.device_length.long() + point + 1 + self._block
             noise, temperature = runner.draw.noise(positions, ids), runner.draw.temperature
             top_p = runner.draw.top_p if self._kind.cut else None
-        return draft_in_sequence(
+        return Block(
             linear(_norm(block_BD), parts.state, space),
             linear(_norm(known_BD), parts.token, space),
             F.embedding(index, parts.of_candidate),
             F.embedding(index, parts.view),
             ids,
             scores,
-            first,
             parts.carry,
             noise,
             temperature,
@@ -228,10 +288,25 @@ class VerifiedStep:
 
     def collect(self) -> Verified:
         """What the step that was launched made. Raises NumericsError for NaN logits."""
-        out, b = self.out.tolist(), self.masks + 1
-        chosen, logs, norms, (accepted, *draft) = out[:b], out[b : 2 * b], out[2 * b : 3 * b], out[3 * b :]
-        if not all(map(math.isfinite, norms)):
+        out, clean = self.out.tolist(), self._clean
+        report = [out[i * clean : (i + 1) * clean] for i in range(3)]
+        accepted, taken, added = map(int, out[3 * clean : 3 * clean + 3])
+        if not all(map(math.isfinite, report[2])):
             raise NumericsError(NOT_FINITE)
-        count = int(accepted) + 1
-        ids = [int(token) for token in chosen[:count]]
-        return Verified(ids, logs[:count], [int(token) for token in draft if token >= 0])
+        begin = self.masks + 1 + taken * SIBLING
+        ids, logs = (row[: accepted + 1] + row[begin : begin + added] for row in report[:2])
+        draft = [int(token) for token in out[3 * clean + 3 :] if token >= 0]
+        return Verified([int(token) for token in ids], logs, draft, added)
+
+
+def promises(sure_B2: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """`model.drafter.sibling_places` on the device: the gain [B] of a sibling at each block position from
+    `first` on; 0 before it.
+    """
+    place = torch.arange(len(sure_B2), device=sure_B2.device)
+    best, second = torch.where((place >= first)[:, None], sure_B2, 1.0).unbind(1)
+    reach = best.cumprod(0)
+    behind = torch.where(place >= first, reach, 0.0).sum() - torch.where(place >= first, reach, 0.0).cumsum(0)
+    run = (behind / reach.clamp_min(1e-30)).clamp_max(SIBLING - 1)
+    before = torch.cat((reach.new_ones(1), reach[:-1]))
+    return torch.where(place >= first, before * second * (1 + run), 0.0)

@@ -19,37 +19,48 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from model.plan import SIBLING
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shape:
-    """masks: of each block, and the longest draft verified. blocks: acceptance points that get one."""
+    """masks: of each block, and the longest draft verified. blocks: acceptance points that get one. siblings:
+    of the draft (model.drafter).
+    """
 
     masks: int
     blocks: int
+    siblings: int = 0
 
     @property
     def width(self) -> int:
         """Tokens of the pass."""
-        return (1 + self.masks) * (1 + self.blocks)
+        return (1 + self.masks) * (1 + self.blocks) + self.siblings * SIBLING
 
 
-SHAPES = (Shape(7, 3), Shape(15, 3), Shape(15, 7), Shape(31, 3), Shape(31, 7))
+SHAPES = (
+    *(Shape(7, 3), Shape(15, 3), Shape(15, 7), Shape(31, 3), Shape(31, 7)),
+    *(Shape(15, 3, 2), Shape(31, 3, 2), Shape(31, 7, 2), Shape(31, 7, 4)),
+)
 LONGEST = max(shape.masks for shape in SHAPES)
+MOST_SIBLINGS = max(shape.siblings for shape in SHAPES)
 PLAIN = Shape(0, 0)
 """One token a step, as `ar` decodes."""
 
 Times = Mapping[Shape, float]
 """ms of a step of each shape, PLAIN among them."""
-# One H100, a base of 0.5B (docs/log.md); the first and the last are guesses.
-UNMEASURED = dict(zip((PLAIN, *SHAPES), (1.1, 1.6, 1.84, 1.91, 2.05, 2.4), strict=True))
+# One H100, a base of 0.5B (docs/log.md); the first and those from 31 x 7 on are guesses.
+UNMEASURED = dict(zip((PLAIN, *SHAPES), (1.1, 1.6, 1.84, 1.91, 2.05, 2.4, 2.0, 2.2, 2.5, 2.6), strict=True))
 
 _DECAY = 0.96
 _RATE = {False: 0.85, True: 0.65}
 _WEIGHT = 4.0
 _EVERY = 6
 _PATIENCE = 16, 256
+_GAIN = {2: 0.7, 4: 0.9}
+"""Tokens that so many siblings add to a step, before anything is seen; worth `_WEIGHT` steps."""
 
 
 class Acceptance:
@@ -92,7 +103,9 @@ class Forecast:
 
 @lru_cache(64)  # answers begin alike
 def forecast(shape: Shape, fresh: tuple[float, ...], late: tuple[float, ...]) -> Forecast:
-    """What a shape gives when every step has it and draft token j is right with fresh[j] or late[j]."""
+    """What a shape gives when every step has it and draft token j is right with fresh[j] or late[j]; what its
+    siblings add is not in it.
+    """
     ends_GA = _ends(shape.masks, fresh, late)
     tokens_G = ends_GA @ np.arange(1, shape.masks + 2)
     chance_A = ends_GA[0]
@@ -168,6 +181,8 @@ class ShapePlanner:
         self._gap = self._drafts = 0
         self._plain, self._patience = 0, _PATIENCE[0]
         self._probing = 0
+        # Of steps with so many siblings: tokens that these added, and steps.
+        self._added = {count: (_WEIGHT * gain, _WEIGHT) for count, gain in _GAIN.items()}
         self._plan()
 
     def choose(self) -> tuple[Shape, tuple[int, ...]]:
@@ -178,13 +193,20 @@ class ShapePlanner:
             return self._probe, tuple(range(self._probe.blocks))
         return PLAIN, (0,)
 
-    def observe(self, shape: Shape, points: Sequence[int], accepted: int, drafts: int) -> None:
-        """A step of `shape` accepted so many of the draft before it and made a draft of `drafts` tokens."""
+    def observe(
+        self, shape: Shape, points: Sequence[int], accepted: int, drafts: int, beside: int = 0
+    ) -> None:
+        """A step of `shape` accepted so many of the draft before it and made a draft of `drafts` tokens;
+        beside: tokens that a sibling added.
+        """
         verified = min(self._drafts, shape.masks)
         self.acceptance.observe(self._gap, accepted, verified)
+        if shape.siblings and verified:
+            tokens, steps = self._added[shape.siblings]
+            self._added[shape.siblings] = _DECAY * tokens + beside, _DECAY * steps + 1
         self._news += verified > 0
         self._drafts = drafts
-        self._gap = accepted - max(point for point in points if point <= accepted)
+        self._gap = accepted + beside - max(point for point in points if point <= accepted)
         if shape == PLAIN:
             self._plain += 1
             if self._plain >= self._patience:
@@ -192,7 +214,7 @@ class ShapePlanner:
                 self._patience = min(_PATIENCE[1], 2 * self._patience)
         elif self._probing:
             # While its drafts pay, a probe goes on.
-            pays = accepted + 1 > self._times[shape] / self._times[PLAIN]
+            pays = accepted + beside + 1 > self._times[shape] / self._times[PLAIN]
             self._probing = max(self._probing - 1, int(pays))
             if verified and pays:
                 self._patience = _PATIENCE[0]
@@ -207,14 +229,17 @@ class ShapePlanner:
         fresh, late = self.acceptance.rates(False), self.acceptance.rates(True)
         # No step commits more than one whose draft is always fresh: shapes that lose even so need no chain.
         reach = np.cumprod(fresh).cumsum()
-        most = {s: (1 + reach[s.masks - 1]) / ms for s, ms in self._times.items() if s != PLAIN}
+        gain = {0: 0.0} | {count: tokens / steps for count, (tokens, steps) in self._added.items()}
+        most = {
+            s: (1 + reach[s.masks - 1] + gain[s.siblings]) / ms for s, ms in self._times.items() if s != PLAIN
+        }
         best, self._shape = 1 / self._times[PLAIN], PLAIN
         for shape in sorted(most, key=lambda shape: -most[shape]):
             if most[shape] <= best:
                 break
-            made = forecast(shape, fresh, late)
-            if made.tokens / self._times[shape] > best:
-                best, self._shape = made.tokens / self._times[shape], shape
-                self._points = made.points
+            made = forecast(Shape(shape.masks, shape.blocks), fresh, late)
+            value = (made.tokens + gain[shape.siblings]) / self._times[shape]
+            if value > best:
+                best, self._shape, self._points = value, shape, made.points
         if self._shape != PLAIN:
             self._probing = 0

@@ -51,6 +51,7 @@ class WholeSteps:
         self._length, self._reach = length, runner.reach(length + tokens + WIDEST_SHAPE)
         runner.pending.fill_(token)
         runner.draft.fill_(-1)
+        runner.beside_at.fill_(-1)
         runner.device_length.fill_(length)
 
     @torch.inference_mode()
@@ -58,7 +59,9 @@ class WholeSteps:
         """Start a step; the device works on when this returns."""
         if shape == PLAIN:
             if self._running is not None:
-                self.runner.draft.fill_(-1)  # it is not verified, and the next step's would be another
+                # They are not verified, and the next step's would be others.
+                self.runner.draft.fill_(-1)
+                self.runner.beside_at.fill_(-1)
             self._running = None
             self.runner.ar_step(self._length, self._kind).launch()
             return

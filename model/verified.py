@@ -43,11 +43,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """ids: the accepted draft and the AR head's own next token, all final; logs: their log probabilities;
-    draft: what may follow."""
+    draft: what may follow. beside: tokens that a sibling added."""
 
     ids: list[int]
     logs: list[float]
     draft: list[int]
+    beside: int = 0
 
 
 def decode(
@@ -123,7 +124,8 @@ def decode_whole(
         steps.launch(shape, points)
         planner.reconsider()
         made = steps.collect()
-        planner.observe(shape, points, len(made.ids) - 1, len(made.draft))
+        accepted = len(made.ids) - 1 - made.beside
+        planner.observe(shape, points, accepted, len(made.draft), made.beside)
         tokens, text = session.commit(made.ids, made.logs, [math.exp(log) for log in made.logs])
         cache.keep(len(tokens))
         shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(made.draft))

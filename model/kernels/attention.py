@@ -4,6 +4,9 @@ Keys are split into runs of `SPAN` slots, one program each, and the runs are com
 decoding, Dao et al. 2023). Runs, tiles and their order depend on the slot only, so a query's output has the
 same bits whatever else is in the pass and however long the cache is. Queries that share a key head are rows
 of one tile.
+
+A sibling (model.drafter) has a tile of its own, which goes over the slots that its tokens would have in the
+line: from its first position on it reads keys from where they lie, behind the line.
 """
 
 # Kernels are Triton's language, not Python's: their parameters have no types that mypy knows.
@@ -11,6 +14,8 @@ of one tile.
 # mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import triton
@@ -21,6 +26,8 @@ from model.kernels.launch import pdl
 ROWS = 64
 KEYS = 64
 SPAN = 128
+BESIDE = 3
+"""Role of a sibling's token, for these kernels: its keys are its own."""
 
 
 @triton.jit
@@ -44,12 +51,17 @@ def _attend(
     block,
     begin,
     length,
+    forks,
     part_o,
     part_m,
     part_l,
     T,
+    first,
     slots,
     scale,
+    SIBLINGS: tl.constexpr,
+    OWN: tl.constexpr,
+    BESIDE: tl.constexpr,
     G: tl.constexpr,
     REP: tl.constexpr,
     K: tl.constexpr,
@@ -64,10 +76,22 @@ def _attend(
     tile, g, span = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tl.load(length)
     rows = tile * ROWS + tl.arange(0, ROWS)
-    token = rows // REP
-    inside = token < T
-    d = tl.arange(0, K)
     total = T * REP
+    inside = rows < total
+    fork = 1 << 30
+    moved = 0
+    if SIBLINGS:
+        number = tile - tl.cdiv(total, ROWS)
+        own = number >= 0
+        number = tl.maximum(number, 0)
+        begin_own = first + number * OWN
+        line = inside & ((rows < first * REP) | (rows >= (first + SIBLINGS * OWN) * REP))
+        rows = tl.where(own, begin_own * REP + tl.arange(0, ROWS), rows)
+        inside = tl.where(own, rows < (begin_own + OWN) * REP, line)
+        fork = tl.where(own, tl.load(forks + number), 1 << 30)
+        moved = tl.where(own, n + begin_own - fork, 0)
+    token = rows // REP
+    d = tl.arange(0, K)
     m = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
     l = tl.zeros((ROWS,), dtype=tl.float32)  # noqa: E741 - the letter of the papers
     acc = tl.zeros((ROWS, K), dtype=tl.float32)
@@ -82,7 +106,8 @@ def _attend(
         q_begin = tl.load(begin + token, mask=inside, other=0)
         reach = tl.where(q_role == 1, q_begin - 1, q_pos)
         for at in range(span * SPAN, span * SPAN + SPAN, KEYS):
-            slot = at + tl.arange(0, KEYS)
+            due = at + tl.arange(0, KEYS)
+            slot = tl.where(due < fork, due, due + moved)
             fresh = slot - n
             new = (fresh >= 0) & (fresh < T)
             k_role = tl.where(slot < n, 0, tl.load(role + fresh, mask=new, other=-1))
@@ -97,13 +122,15 @@ def _attend(
             draft = (q_role[:, None] == 1) & (k_role[None, :] == 1) & both
             alone = (q_role[:, None] == 2) & (k_role[None, :] == 2) & both
             alone = alone & (q_pos[:, None] == k_pos[None, :])
-            s = tl.where(clean | draft | alone, s, float("-inf"))
+            seen = clean | draft | alone
+            if SIBLINGS:
+                seen = seen | ((q_role[:, None] == BESIDE) & (due[None, :] <= q_pos[:, None]))
+            s = tl.where(seen, s, float("-inf"))
             m, l, acc = gather(s, values + where, exists, m, l, acc)  # noqa: E741
     index = (span * G + g) * total + rows
-    fits = rows < total
-    tl.store(part_m + index, m, mask=fits)
-    tl.store(part_l + index, l, mask=fits)
-    tl.store(part_o + index[:, None] * K + d[None, :], acc, mask=fits[:, None])
+    tl.store(part_m + index, m, mask=inside)
+    tl.store(part_l + index, l, mask=inside)
+    tl.store(part_o + index[:, None] * K + d[None, :], acc, mask=inside[:, None])
 
 
 @triton.jit
@@ -133,6 +160,18 @@ def _combine(
     tl.store(out + (token * (G * REP) + head) * K + d, acc.to(out.dtype.element_ty))
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The siblings of a pass: its columns first .. first + count * own, `own` tokens each. forks: the slot
+    that each one's first token would have in the line [count] int32.
+    """
+
+    first: int
+    count: int
+    own: int
+    forks: torch.Tensor
+
+
 class AttentionSpace:
     """Partial results of one pass at a time."""
 
@@ -153,19 +192,26 @@ def attend(
     span_slots: int,
     space: AttentionSpace,
     out_THK: torch.Tensor,
+    beside: Beside | None = None,
 ) -> None:
     """One layer's attention of T tokens whose keys and values are already in slots length..length+T-1.
 
     fields: role, position, block, begin [T] int32 (model.roles.Tokens). length [1] int32: committed tokens.
-    span_slots: slots that may be in use, at least length + T; fixed for a captured graph.
+    span_slots: slots that may be in use, at least length + T; fixed for a captured graph. beside: siblings in
+    the pass, whose role is `BESIDE`.
     """
     T, H, K = q_THK.shape
     G, slots, _ = keys_GSK.shape
     repeat = H // G
     spans = triton.cdiv(span_slots, SPAN)
-    _attend[(triton.cdiv(T * repeat, ROWS), G, spans)](
-        q_THK, keys_GSK, values_GSK, *fields, length, space.o, space.m, space.l,
-        T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN,
+    first, count, own, forks = 0, 0, 0, length
+    if beside is not None:
+        first, count, own, forks = beside.first, beside.count, beside.own, beside.forks
+        assert own * repeat <= ROWS
+    _attend[(triton.cdiv(T * repeat, ROWS) + count, G, spans)](
+        q_THK, keys_GSK, values_GSK, *fields, length, forks, space.o, space.m, space.l,
+        T, first, slots, K**-0.5, SIBLINGS=count, OWN=own, BESIDE=BESIDE,
+        G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN,
         PDL=q_THK.is_cuda, num_warps=4, num_stages=2, **pdl(q_THK),
     )  # fmt: skip
     _combine[(T * repeat, G)](

@@ -9,7 +9,10 @@ step is then one matrix-vector product and one choice among the candidates (mode
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
 # mypy: disallow-untyped-calls=False
 
+# ruff: noqa: N815 - shape suffixes carry capitals, in fields as in variables
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import triton
@@ -19,45 +22,61 @@ from model.kernels.launch import pdl
 
 
 # One kernel for all positions, not one for 0, one for 1, one for multiples of 16 and one for the rest.
-@triton.jit(do_not_specialize=["i"])
+@triton.jit(do_not_specialize=["step"])
 def _carry(
-    inputs, known, candidates, picked, offset, r_in, r_out, carry, i,
-    C: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, PDL: tl.constexpr,
+    inputs, known, candidates, picked, offset, begins, r, carry, step,
+    B: tl.constexpr, N: tl.constexpr, C: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr,
+    MAIN: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """r_i = silu(inputs_i + token share + U norm(r_(i-1))), ROWS rows a program."""
+    """r_i = silu(inputs_i + token share + U norm(r_(i-1))), ROWS rows a program, for one chain of N
+    positions: that of the draft (MAIN) from the block's first position on, or a sibling's from `begins` on.
+    """
+    chain = tl.program_id(1)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     w = tl.arange(0, W)
     u = tl.load(carry + rows[:, None] * W + w[None, :]).to(tl.float32)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
+    due = step
+    if not MAIN:
+        due = step + tl.load(begins + chain).to(tl.int32)
+    i = tl.minimum(due, B - 1)
     kind = inputs.dtype.element_ty
-    r = tl.load(r_in + w).to(tl.float32)
-    r = (r * tl.rsqrt(tl.sum(r * r) / W + 1e-6)).to(kind).to(tl.float32)
-    total = tl.sum(u * r[None, :], 1) + tl.load(inputs + i * W + rows).to(tl.float32)
-    fixed = i <= tl.load(offset)
-    last = tl.where(i > 0, i - 1, 0)
-    choice = tl.load(picked + last)
-    token = tl.where(fixed, known + i * W, candidates + (last * C + choice) * W)
+    here = r + (chain * (N + 1) + step) * W
+    r_in = tl.load(here + w).to(tl.float32)
+    r_in = (r_in * tl.rsqrt(tl.sum(r_in * r_in) / W + 1e-6)).to(kind).to(tl.float32)
+    total = tl.sum(u * r_in[None, :], 1) + tl.load(inputs + i * W + rows).to(tl.float32)
+    choice = tl.load(picked + chain * N + tl.maximum(step - 1, 0))
+    token = candidates + (tl.maximum(i - 1, 0) * C + choice) * W
+    if MAIN:
+        token = tl.where(i <= tl.load(offset), known + i * W, token)
     total += tl.load(token + rows).to(tl.float32)
-    tl.store(r_out + rows, (total * tl.sigmoid(total)).to(kind))
+    tl.store(here + W + rows, (total * tl.sigmoid(total)).to(kind))
 
 
-@triton.jit(do_not_specialize=["i"])
+@triton.jit(do_not_specialize=["step"])
 def _choose(
-    scores, views, ids, r, picked, tokens, noise, temperature, top_p, i,
-    C: tl.constexpr, W: tl.constexpr, WARM: tl.constexpr, CUT: tl.constexpr, PDL: tl.constexpr,
+    scores, views, ids, r, picked, tokens, begins, second, sure, noise, temperature, top_p, step,
+    B: tl.constexpr, N: tl.constexpr, C: tl.constexpr, W: tl.constexpr, WARM: tl.constexpr,
+    CUT: tl.constexpr, MAIN: tl.constexpr, TREE: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """The best candidate of position i after the head has spoken; WARM: sampled with the given noise, CUT:
-    from the smallest set that reaches top_p.
+    """The best candidate of a chain's next position after the head has spoken; WARM: sampled with the given
+    noise, CUT: from the smallest set that reaches top_p. TREE: the second best too, and what both are worth.
     """
+    chain = tl.program_id(0)
+    due = step
+    if not MAIN:
+        due = step + tl.load(begins + chain).to(tl.int32)
+    i = tl.minimum(due, B - 1)
     c, w = tl.arange(0, C), tl.arange(0, W)
     view = tl.load(views + (i * C + c)[:, None] * W + w[None, :])
     plain = tl.load(scores + i * C + c).to(tl.float32)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    refined = plain + tl.sum(view.to(tl.float32) * tl.load(r + w).to(tl.float32)[None, :], 1)
+    state = tl.load(r + (chain * (N + 1) + step + 1) * W + w).to(tl.float32)
+    refined = plain + tl.sum(view.to(tl.float32) * state[None, :], 1)
     if WARM:
         refined = refined / tl.load(temperature)
         if CUT:
@@ -69,46 +88,104 @@ def _choose(
             refined = tl.where(before < tl.load(top_p), refined, float("-inf"))
         refined += tl.load(noise + i * C + c)
     best = tl.argmax(refined, 0)
-    tl.store(picked + i, best)
-    tl.store(tokens + i, tl.load(ids + i * C + best))
+    tl.store(picked + chain * N + step, best)
+    tl.store(tokens + chain * N + step, tl.where(due < B, tl.load(ids + i * C + best), -1))
+    if TREE:
+        top = tl.max(refined, 0)
+        whole = tl.sum(tl.exp(refined - top), 0)
+        rest = tl.where(c == best, float("-inf"), refined)
+        tl.store(second + i, tl.argmax(rest, 0))
+        tl.store(sure + 2 * i, 1 / whole)
+        tl.store(sure + 2 * i + 1, tl.exp(tl.max(rest, 0) - top) / whole)
 
 
-def draft_in_sequence(
-    inputs_BW: torch.Tensor,
-    known_BW: torch.Tensor,
-    candidates_BCW: torch.Tensor,
-    views_BCW: torch.Tensor,
-    ids_BC: torch.Tensor,
-    scores_BC: torch.Tensor,
-    offset: torch.Tensor,
-    carry_WW: torch.Tensor,
-    noise_BC: torch.Tensor | None = None,
-    temperature: torch.Tensor | None = None,
-    top_p: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The choice [B] at every position of a block of B states; those before `offset` mean nothing.
-
-    inputs: share of the states; known: share of the known token at each position (used up to `offset`, on the
-    device); candidates: share of each candidate as the token at the next position; views: each
-    candidate's output row times the head's output matrix; scores: plain logits. W and C are powers of two.
-    noise: Gumbel noise of each candidate, for a sampled choice at `temperature` (and with `top_p` below 1),
-    one float32 each on the device.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What does not recur, of a block of B states. inputs: share of the states; known: share of the known
+    token at each position; candidates: share of each candidate as the token at the next position; views:
+    each candidate's output row times the head's output matrix; scores: plain logits. W and C are powers of
+    two. noise: Gumbel noise of each candidate, for a sampled choice at `temperature` (and with `top_p` below
+    1), one float32 each on the device.
     """
-    B, C = ids_BC.shape
-    W = inputs_BW.shape[1]
-    device = inputs_BW.device
+
+    inputs_BW: torch.Tensor
+    known_BW: torch.Tensor
+    candidates_BCW: torch.Tensor
+    views_BCW: torch.Tensor
+    ids_BC: torch.Tensor
+    scores_BC: torch.Tensor
+    carry_WW: torch.Tensor
+    noise_BC: torch.Tensor | None = None
+    temperature: torch.Tensor | None = None
+    top_p: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """tokens [B]: the choice at every position. r [B + 1, W]: the recurrent states, that behind position i at
+    i + 1. With siblings: the second best candidate's index [B], and the probabilities of both [B, 2].
+    """
+
+    tokens_B: torch.Tensor
+    r: torch.Tensor
+    second_B: torch.Tensor
+    sure_B2: torch.Tensor
+
+
+def draft_in_sequence(block: Block, offset: torch.Tensor, *, siblings: bool = False) -> Chain:
+    """The choices at all positions; those before `offset` mean nothing, where the known tokens serve."""
+    B = block.ids_BC.shape[0]
+    device, dtype = block.inputs_BW.device, block.inputs_BW.dtype
     picked = torch.zeros(B, dtype=torch.int32, device=device)
     tokens = torch.zeros(B, dtype=torch.int64, device=device)
-    r = torch.zeros(B + 1, W, dtype=inputs_BW.dtype, device=device)
-    rows = min(32, W)
-    for i in range(B):
-        _carry[(W // rows,)](
-            inputs_BW, known_BW, candidates_BCW, picked, offset, r[i], r[i + 1], carry_WW, i,
-            C=C, W=W, ROWS=rows, PDL=r.is_cuda, num_warps=8, **pdl(r),
-        )  # fmt: skip
-        _choose[(1,)](
-            scores_BC, views_BCW, ids_BC, r[i + 1], picked, tokens, noise_BC, temperature, top_p, i,
-            C=C, W=W, WARM=noise_BC is not None, CUT=top_p is not None,
-            PDL=r.is_cuda, num_warps=8, **pdl(r),
-        )  # fmt: skip
+    second = torch.zeros(B, dtype=torch.int32, device=device)
+    sure = torch.zeros(B, 2, dtype=torch.float32, device=device)
+    r = torch.zeros(B + 1, block.inputs_BW.shape[1], dtype=dtype, device=device)
+    for step in range(B):
+        _step(block, step, r, picked[None], tokens[None], offset, None, second, sure, tree=siblings)
+    return Chain(tokens, r, second, sure)
+
+
+def siblings_in_sequence(block: Block, chain: Chain, places_S: torch.Tensor, own: int) -> torch.Tensor:
+    """Siblings [S, own] of the draft: at block position places[s] the second best choice, and what follows
+    it; -1 beyond the block.
+    """
+    S, device = len(places_S), chain.r.device
+    second = chain.second_B[places_S]
+    picked = second[:, None].repeat(1, own).contiguous()
+    tokens = block.ids_BC[places_S, second.long()][:, None].repeat(1, own).contiguous()
+    r = torch.zeros(S, own + 1, chain.r.shape[1], dtype=chain.r.dtype, device=device)
+    r[:, 1] = chain.r[places_S + 1]
+    for step in range(1, own):
+        _step(block, step, r, picked, tokens, places_S, places_S, second, chain.sure_B2, tree=False)
     return tokens
+
+
+def _step(
+    block: Block,
+    step: int,
+    r: torch.Tensor,
+    picked_SN: torch.Tensor,
+    tokens_SN: torch.Tensor,
+    offset: torch.Tensor,
+    begins_S: torch.Tensor | None,
+    second: torch.Tensor,
+    sure: torch.Tensor,
+    *,
+    tree: bool,
+) -> None:
+    """One position of S chains of N. begins: of siblings, the block position of the choice they replace."""
+    B, C = block.ids_BC.shape
+    S, N = picked_SN.shape
+    W, main = block.inputs_BW.shape[1], begins_S is None
+    begins, rows = offset if begins_S is None else begins_S, min(32, W)
+    _carry[(W // rows, S)](
+        block.inputs_BW, block.known_BW, block.candidates_BCW, picked_SN, offset, begins, r, block.carry_WW,
+        step, B=B, N=N, C=C, W=W, ROWS=rows, MAIN=main, PDL=r.is_cuda, num_warps=8, **pdl(r),
+    )  # fmt: skip
+    _choose[(S,)](
+        block.scores_BC, block.views_BCW, block.ids_BC, r, picked_SN, tokens_SN, begins, second, sure,
+        block.noise_BC, block.temperature, block.top_p, step,
+        B=B, N=N, C=C, W=W, WARM=block.noise_BC is not None, CUT=block.top_p is not None,
+        MAIN=main, TREE=tree, PDL=r.is_cuda, num_warps=8, **pdl(r),
+    )  # fmt: skip

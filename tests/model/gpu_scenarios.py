@@ -131,7 +131,7 @@ def default() -> None:
 def usual() -> None:
     """One of each for the default model, and a mixture of experts in FP8."""
     runner = make_runner(QWEN25_05B, heads="heads-default.yaml")
-    decode(runner, SHAPES[:1])
+    decode(runner, (SHAPES[0], next(shape for shape in SHAPES if shape.siblings)))
     read(runner)
     answer(runner)
     read(make_runner(QWEN3_30B_A3B, fp8=True))

@@ -10,7 +10,7 @@ import torch
 from model.ar import choose
 from model.bench_rows.fused import shape_rows
 from model.cuda import CudaRunner
-from model.drafter import Drafter
+from model.drafter import Drafter, Sibling
 from model.kvcache import KVCache
 from model.plan import Plan, coverage
 from model.request import GenerateRequest
@@ -108,12 +108,54 @@ def check_shapes(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> No
     assert sum(ends) >= 12, ends
 
 
+def check_siblings(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
+    """A step proposes the siblings of the reference, takes the one that goes on where the line ends, drafts
+    from there, and leaves a cache from which plain steps go on as `ar` does.
+    """
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    drafter = Drafter(slow, MASK_ID)
+    truth, logs = answer_of(slow, request, 14)
+    shape, points = Shape(7, 2, 2), (0, 1)
+    prefilled(fast)
+    cache, start = prefilled(slow), len(PROMPT) - 1
+    steps.begin(request, PROMPT[-1], start, 60)
+    beside = [Sibling(0, (truth[0] ^ 1, truth[1]), 1.0), Sibling(2, tuple(truth[2:6]), 1.0)]
+    draft = [*truth[:2], truth[2] ^ 1]
+    fast.draft[:3].copy_(torch.tensor(draft))
+    for n, sibling in enumerate(beside):
+        fast.beside_at[n] = sibling.at
+        fast.beside[n, : len(sibling.ids)].copy_(torch.tensor(sibling.ids))
+    steps.launch(shape, points)
+    made = steps.collect()
+    # Two of the draft, the token that ended it, and behind that what the sibling's four tokens gave.
+    assert made.ids == truth[:7]
+    assert made.beside == 4
+    assert all(abs(ours - theirs) < 1e-3 for ours, theirs in zip(made.logs, logs, strict=False))
+    line = [PROMPT[-1], *draft]
+    states = slow.run(cache, _parts(slow, line, start, Plan(3, 7, points, 2), draft, beside))
+    at = len(line) + 6 + 8
+    known = [line[1], truth[1], *truth[2:6], truth[6]]
+    proposal = drafter.propose(states[at : at + 8], known, start + 8, request, 2)
+    assert made.draft == proposal.ids[:7]
+    places, rows = fast.beside_at.tolist(), fast.beside.tolist()
+    got = {
+        at: [token for token in ids if token >= 0] for at, ids in zip(places, rows, strict=True) if at >= 0
+    }
+    assert got == {sibling.at: list(sibling.ids) for sibling in proposal.siblings}
+    after = []
+    for _ in range(3):
+        steps.launch(PLAIN, ())
+        after += steps.collect().ids
+    assert after == truth[7:10]
+
+
 def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
     """The decoder over whole steps gives the answer of `ar`, whatever its planner likes."""
     tokenizer = Tokenizer(folder / "tiny")
     steps = fast.whole_steps(100, MASK_ID)
     assert steps is not None
-    planner = ShapePlanner({PLAIN: 1.0, Shape(3, 2): 1.2})
+    planner = ShapePlanner({PLAIN: 1.0, Shape(3, 2): 1.2, Shape(4, 2, 2): 1.25})
     session = Session(request, PROMPT, tokenizer, model="", decode="verified", cancel=None)
     list(decode_whole(steps, prefilled(fast), session, planner))
     assert session.ids == answer_of(slow, request, 9)[0][: len(session.ids)]
@@ -139,6 +181,7 @@ runners = make_runners(place)
 check_ar(*runners)
 for each in REQUESTS:
     check_shapes(*runners, each)
+    check_siblings(*runners, each)
     check_whole(place, *runners, each)
 check_bench(runners[1])
 print("all equal")
