@@ -27,12 +27,10 @@ from model.sampling import gumbel, keep_top_p
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """at: the place in the draft whose token it replaces; ids: its own token there and what may follow. gain:
-    tokens that it is expected to add to a step, by the draft's own probabilities."""
+    """at: the place in the draft whose token it replaces; ids: its own token there and what may follow."""
 
     at: int
     ids: tuple[int, ...]
-    gain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +98,11 @@ class Drafter:
             return Proposal(ids)
         sure_N2, best_N2 = self._drawn(scores_NC, request, found.noise_NC).softmax(-1).topk(2, -1)
         made = []
-        for at, gain in sibling_places(sure_N2.tolist(), siblings):
+        for at, _ in sibling_places(sure_N2.tolist(), siblings):
             second = int(found.ids_NC[at, best_N2[at, 1]])
             behind = found.part(at + 1, at + SIBLING)
             tail = self._choose(behind, [*known, *ids[:at], second], request)[0]
-            made.append(Sibling(at, (second, *tail), gain))
+            made.append(Sibling(at, (second, *tail)))
         return Proposal(ids, tuple(made))
 
     @torch.inference_mode()

@@ -19,7 +19,6 @@ from model.request import GenerateRequest
 _LENGTHS = (1, 2, 3, 4, 6, 8, 12, 15, 16, 20, 24, 28, 31)
 _BRANCHES = (1, 2, 3, 4, 6, 8, 12, 16)
 _DECAY = 0.98
-_TRUST = 2.0
 WIDEST = 512
 """Tokens of a pass at most."""
 SIBLING = 8
@@ -49,13 +48,20 @@ UNMEASURED = Curve((1, 65), (1.0, 3.0))
 @dataclass(frozen=True, slots=True)
 class Plan:
     """verify: draft tokens to run as CLEAN. masks: of each block. points: acceptance points that get a
-    block. siblings: how many of the draft's siblings are verified beside it.
+    block. siblings: how many of the draft's siblings are verified beside it, at most.
     """
 
     verify: int
     masks: int
     points: tuple[int, ...]
     siblings: int = 0
+
+
+def siblings_of(request: GenerateRequest) -> int:
+    """Siblings of a draft (model.drafter), where the request fixes the block. None are planned: on a CPU
+    their rows cost what they bring (docs/log.md). The whole steps of a GPU have them by shape (model.shapes).
+    """
+    return int(request.extra.get("siblings", 0)) if request.block is not None else 0
 
 
 def points_of(verify: int, rate: float, branches: int) -> tuple[int, ...]:
@@ -78,7 +84,6 @@ class Planner:
         self.curve, self.limit = curve, limit
         self._right, self._seen = rate * weight, weight
         self._plain_steps, self._patience = 0, 16
-        self._gained, self._promised = _TRUST, _TRUST
 
     @property
     def rate(self) -> float:
@@ -94,19 +99,8 @@ class Planner:
         self._right = self._right * keep + accepted
         self._seen = self._seen * keep + judged
 
-    def observe_siblings(self, promised: float, gained: int) -> None:
-        """Siblings that promised so many tokens added so many."""
-        self._gained = self._gained * _DECAY + gained
-        self._promised = self._promised * _DECAY + promised
-
-    def most_siblings(self, request: GenerateRequest) -> int:
-        """Siblings that are worth proposing."""
-        return int(request.extra.get("siblings", 1)) if request.block is not None else 2
-
-    def plan(self, drafts: int, left: int, request: GenerateRequest, gains: Sequence[float] = ()) -> Plan:
-        """The next pass, with `drafts` draft tokens at hand and `left` tokens still to commit. gains: what
-        siblings promise, the most first.
-        """
+    def plan(self, drafts: int, left: int, request: GenerateRequest) -> Plan:
+        """The next pass, with `drafts` draft tokens at hand and `left` tokens still to commit."""
         if request.block is not None:
             masks, branches = request.block - 1, int(request.extra.get("branches", 4))
         else:
@@ -116,25 +110,12 @@ class Planner:
         verify = max(0, min(drafts, left - 1, WIDEST // 2))
         if masks == 0:
             return Plan(verify, 0, ())
-        siblings = len(gains) if request.block is not None else self._siblings(gains, verify)
+        siblings = siblings_of(request)
         branches = max(1, min(branches, (WIDEST - 1 - verify - siblings * SIBLING) // (1 + masks)))
         points = points_of(verify, self.rate, branches)
         # A block after the last token that may be committed would draft nothing.
         points = tuple(a for a in points if a + 2 <= left)
         return Plan(verify, min(masks, max(0, left - 1)), points, siblings)
-
-    def _siblings(self, gains: Sequence[float], verify: int) -> int:
-        """How many of them pay for their rows: with more tokens a millisecond than the pass as planned."""
-        masks, branches = self._best()
-        width = 1 + verify + branches * (1 + masks)
-        worth = self._tokens(masks, branches) / self.curve(width) if masks else 1 / self.curve(1)
-        trust = self._gained / self._promised
-        for count, gain in enumerate(gains):
-            cost = self.curve(width + SIBLING) - self.curve(width)
-            if trust * gain < worth * cost:
-                return count
-            width += SIBLING
-        return len(gains)
 
     def _best(self) -> tuple[int, int]:
         """(masks, branches) with the most tokens a millisecond; (0, 0) is plain decoding."""

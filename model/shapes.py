@@ -59,8 +59,10 @@ _RATE = {False: 0.85, True: 0.65}
 _WEIGHT = 4.0
 _EVERY = 6
 _PATIENCE = 16, 256
-_GAIN = {2: 0.7, 4: 0.9}
+_GAIN = {2: 1.2, 4: 1.4}
 """Tokens that so many siblings add to a step, before anything is seen; worth `_WEIGHT` steps."""
+_KEPT = 0.65
+"""What stays of these: no block hangs behind a sibling, so the next draft is a late one (docs/log.md)."""
 
 
 class Acceptance:
@@ -229,7 +231,7 @@ class ShapePlanner:
         fresh, late = self.acceptance.rates(False), self.acceptance.rates(True)
         # No step commits more than one whose draft is always fresh: shapes that lose even so need no chain.
         reach = np.cumprod(fresh).cumsum()
-        gain = {0: 0.0} | {count: tokens / steps for count, (tokens, steps) in self._added.items()}
+        gain = {0: 0.0} | {count: _KEPT * tokens / steps for count, (tokens, steps) in self._added.items()}
         most = {
             s: (1 + reach[s.masks - 1] + gain[s.siblings]) / ms for s, ms in self._times.items() if s != PLAIN
         }

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from model.fused import DraftParts, VerifiedStep
+from model.draftparts import DraftParts
+from model.fused import VerifiedStep
 from model.sampling import GREEDY, Kind
 from model.shapes import PLAIN, SHAPES, Shape
 from model.verified import Verified

@@ -63,7 +63,7 @@ def decode(
             yield session.step(forwards=0)
             return
         start = cache.length[0]
-        plan = planner.plan(len(draft.ids), session.left, request, [s.gain for s in draft.siblings])
+        plan = planner.plan(len(draft.ids), session.left, request)
         line = [pending, *draft.ids[: plan.verify]]
         beside = [s for s in draft.siblings[: plan.siblings] if s.at < plan.verify]
         clean = len(line) + sum(len(s.ids) for s in beside)
@@ -85,7 +85,6 @@ def decode(
                 right += sibling.ids[:count]
                 ids, logs, sure = ids + more[0][:count], logs + more[1][:count], sure + more[2][:count]
                 break
-        planner.observe_siblings(sum(s.gain for s in beside), len(right) - accepted - 1)
         tokens, text = session.commit(ids, logs, sure)
         cache.keep(len(tokens))
         pending, draft = ids[-1], Proposal([])
@@ -95,8 +94,8 @@ def decode(
             block = states[at : at + 1 + plan.masks]
             known = [*right[point:], pending]
             if len(known) <= len(block):
-                most = planner.most_siblings(request) if runner.siblings else 0
-                draft = drafter.propose(block, known, start + len(right) + 1, request, most)
+                siblings = plan.siblings if runner.siblings else 0
+                draft = drafter.propose(block, known, start + len(right) + 1, request, siblings)
         shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft.ids))
         yield session.step(tokens, text, draft=shown)
 

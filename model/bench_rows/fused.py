@@ -59,7 +59,8 @@ def shape_rows(
 ) -> Iterator[Row]:
     """Four rows a shape, each prompt answered with plain steps and with steps of the shape, in turns."""
     for shape in shapes:
-        name = f"{shape.masks} masks, {shape.blocks} points (width {shape.width})"
+        siblings = f", {shape.siblings} siblings" if shape.siblings else ""
+        name = f"{shape.masks} masks, {shape.blocks} points{siblings} (width {shape.width})"
         yield from guarded(name, functools.partial(_rows_of, name, shape, steps, prompts, tokens, ends))
 
 

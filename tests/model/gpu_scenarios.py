@@ -15,7 +15,8 @@ from model.checkpoint import Tensors
 from model.cuda import CudaRunner, supported
 from model.cuda_lanes import _PROMPT_SIZES, CudaLanes, _PromptPass
 from model.cuda_pass import GraphPass, Layout
-from model.fused import ArStep, DraftParts, VerifiedStep
+from model.draftparts import DraftParts
+from model.fused import ArStep, VerifiedStep
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
 from model.quantised import keep_fp8

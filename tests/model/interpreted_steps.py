@@ -120,7 +120,7 @@ def check_siblings(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> 
     prefilled(fast)
     cache, start = prefilled(slow), len(PROMPT) - 1
     steps.begin(request, PROMPT[-1], start, 60)
-    beside = [Sibling(0, (truth[0] ^ 1, truth[1]), 1.0), Sibling(2, tuple(truth[2:6]), 1.0)]
+    beside = [Sibling(0, (truth[0] ^ 1, truth[1])), Sibling(2, tuple(truth[2:6]))]
     draft = [*truth[:2], truth[2] ^ 1]
     fast.draft[:3].copy_(torch.tensor(draft))
     for n, sibling in enumerate(beside):

@@ -30,7 +30,7 @@ class Oracle(Drafter):
         ids = self._mixed(self._truth[at : at + count])
         places = torch.randperm(len(ids), generator=self._generator)[:siblings].tolist()
         return Proposal(
-            ids, tuple(Sibling(i, tuple(self._mixed(self._truth[at + i : at + i + 8])), 1.0) for i in places)
+            ids, tuple(Sibling(i, tuple(self._mixed(self._truth[at + i : at + i + 8]))) for i in places)
         )
 
     def _mixed(self, truth):
