@@ -15,7 +15,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -48,8 +48,23 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
+    """lock: of waiting for its end; of two threads that wait at once one would not learn the exit code."""
+
     process: SpawnProcess
     pipe: Connection
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def join(self) -> None:
+        with self.lock:
+            self.process.join()
+
+    def how(self) -> str:
+        """How it ended, once it has."""
+        self.join()
+        code = self.process.exitcode or 0
+        if code >= 0:
+            return f"exit code {code}"
+        return f"signal {-code}" + (", as when memory runs out" if code == -signal.SIGKILL else "")
 
 
 class Worker:
@@ -67,7 +82,7 @@ class Worker:
         """How the process came to its end, '' while it lives; not to be asked while another thread runs."""
         if self._child is None or not wait([self._child.process.sentinel], 0):
             return ""
-        return _how(self._child.process)
+        return self._child.how()
 
     def start(self) -> None:
         """Start the process. Before the app does: multiprocessing's first start needs the real sys.stderr, in
@@ -104,7 +119,7 @@ class Worker:
         else:
             with contextlib.suppress(OSError):  # it has ended already
                 child.pipe.send(_STOP)
-        child.process.join()
+        child.join()
 
     def _run(self, method: str, argument: str | Path, cancel: threading.Event) -> Iterator[Event]:
         if self._model and (self._child is None or not self._child.process.is_alive()):
@@ -150,13 +165,13 @@ class Worker:
         try:
             child.pipe.send(_Request(method, argument, self.settings))
         except OSError:
-            raise _Died(f"the process of the model ended ({_how(child.process)})") from None
+            raise _Died(f"the process of the model ended ({child.how()})") from None
 
     def _answer(self, child: _Child) -> Any:
         try:
             answer = child.pipe.recv()
         except (EOFError, OSError):
-            raise _Died(f"the process of the model ended ({_how(child.process)})") from None
+            raise _Died(f"the process of the model ended ({child.how()})") from None
         if isinstance(answer, Failure):
             raise WorkerError(answer.message)
         return answer
@@ -164,14 +179,6 @@ class Worker:
 
 class _Died(WorkerError):
     """The process is gone."""
-
-
-def _how(process: SpawnProcess) -> str:
-    process.join()
-    code = process.exitcode or 0
-    if code >= 0:
-        return f"exit code {code}"
-    return f"signal {-code}" + (", as when memory runs out" if code == -signal.SIGKILL else "")
 
 
 def _put_back(session: str) -> tuple[str, ...]:

@@ -119,7 +119,9 @@ def read_tasks(path: Path) -> list[DoctestTask]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror})") from error
+        raise TaskError(
+            f"{path}: cannot be read ({error.strerror}); make tasks with 'agent tasks build'"
+        ) from error
     except UnicodeDecodeError as error:
         raise TaskError(f"{path}: not UTF-8 text; make tasks with 'agent tasks build'") from error
     names = {field.name for field in dataclasses.fields(DoctestTask)}
