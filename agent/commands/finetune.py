@@ -21,7 +21,7 @@ from verify.commandline import Number
 )
 @click.option(
     "--tasks",
-    type=click.Path(dir_okay=False, path_type=Path),  # read_tasks says how to make one
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Tasks of 'agent tasks build': to roll out on, and held-out ones to compare heads with.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)

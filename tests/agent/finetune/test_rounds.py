@@ -213,7 +213,7 @@ def test_the_command(tasks: Path, models: dict[str, Any], capsys: pytest.Capture
     with pytest.raises(SystemExit) as end:
         main(["finetune", "--tasks", str(tasks.with_name("missing.jsonl")), "--model", "tiny"])
     assert end.value.code == 2
-    assert "agent tasks build" in capsys.readouterr().err
+    assert "missing.jsonl' does not exist" in capsys.readouterr().err
 
 
 def test_recipes_become_configurations() -> None:
