@@ -98,7 +98,7 @@ class Drafter:
             return Proposal(ids)
         sure_N2, best_N2 = self._drawn(scores_NC, request, found.noise_NC).softmax(-1).topk(2, -1)
         made = []
-        for at, _ in sibling_places(sure_N2.tolist(), siblings):
+        for at in sibling_places(sure_N2, siblings):
             second = int(found.ids_NC[at, best_N2[at, 1]])
             behind = found.part(at + 1, at + SIBLING)
             tail = self._choose(behind, [*known, *ids[:at], second], request)[0]
@@ -175,21 +175,26 @@ class Drafter:
         return torch.tensor(picked, device=h_BD.device), torch.stack(scored)
 
 
-def sibling_places(sure: Sequence[Sequence[float]], count: int) -> list[tuple[int, float]]:
-    """(place, gain) of the `count` best places for a sibling that promise anything, best first. sure: the
-    probability of each position's best and second best token.
+def sibling_places(sure_N2: torch.Tensor, count: int) -> list[int]:
+    """The `count` best places for a sibling that promise anything, best first; `sure` as for `promises`."""
+    gain, place = promises(sure_N2).topk(min(count, len(sure_N2)))
+    return place[gain > 0].tolist()
+
+
+def promises(sure_B2: torch.Tensor, first: torch.Tensor | int = 0) -> torch.Tensor:
+    """What a sibling at each position of a block promises, in tokens [B]; 0 before position `first`. sure:
+    the probability of each position's best and second best token.
 
     A sibling pays when all tokens before it are right, its place's best is wrong and its own right: then it
     adds itself and what is right behind it.
     """
-    run = [0.0] * (len(sure) + 1)  # tokens right from a place on, while all are
-    for at in reversed(range(len(sure))):
-        run[at] = sure[at][0] * (1 + run[at + 1])
-    found, reach = [], 1.0
-    for at, (best, second) in enumerate(sure):
-        found.append((at, reach * second * (1 + min(run[at + 1], SIBLING - 1))))
-        reach *= best
-    return sorted((place for place in found if place[1] > 0), key=lambda place: -place[1])[:count]
+    place = torch.arange(len(sure_B2), device=sure_B2.device)
+    best, second = torch.where((place >= first)[:, None], sure_B2, 1.0).unbind(1)
+    reach = best.cumprod(0)
+    drafted = torch.where(place >= first, reach, 0.0)
+    run = ((drafted.sum() - drafted.cumsum(0)) / reach.clamp_min(1e-30)).clamp_max(SIBLING - 1)
+    before = torch.cat((reach.new_ones(1), reach[:-1]))
+    return torch.where(place >= first, before * second * (1 + run), 0.0)
 
 
 def _norm(x: torch.Tensor) -> torch.Tensor:

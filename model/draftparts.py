@@ -1,6 +1,4 @@
-"""What whole steps on a device draft from: matrices of the heads, the best of many scores, where siblings
-promise most.
-"""
+"""What whole steps on a device draft from: matrices of the heads, the best of many scores."""
 
 from __future__ import annotations
 
@@ -9,7 +7,6 @@ import torch
 from model.cuda import CudaRunner
 from model.drafter import _norm
 from model.kernels.linear import linear
-from model.plan import SIBLING
 
 
 class DraftParts:
@@ -49,16 +46,3 @@ def best_of(scores_BV: torch.Tensor, count: int, parts: int = 32) -> tuple[torch
     place = within + torch.arange(0, V, V // parts, device=scores_BV.device)[:, None]
     best, which = some_BPC.flatten(1).topk(count, -1)
     return best, place.flatten(1).gather(1, which)
-
-
-def promises(sure_B2: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-    """`model.drafter.sibling_places` on the device: the gain [B] of a sibling at each block position from
-    `first` on; 0 before it.
-    """
-    place = torch.arange(len(sure_B2), device=sure_B2.device)
-    best, second = torch.where((place >= first)[:, None], sure_B2, 1.0).unbind(1)
-    reach = best.cumprod(0)
-    behind = torch.where(place >= first, reach, 0.0).sum() - torch.where(place >= first, reach, 0.0).cumsum(0)
-    run = (behind / reach.clamp_min(1e-30)).clamp_max(SIBLING - 1)
-    before = torch.cat((reach.new_ones(1), reach[:-1]))
-    return torch.where(place >= first, before * second * (1 + run), 0.0)

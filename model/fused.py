@@ -17,8 +17,8 @@ import torch
 from torch.nn import functional as F
 
 from model.cuda import CudaRunner
-from model.drafter import _norm
-from model.draftparts import DraftParts, best_of, promises
+from model.drafter import _norm, promises
+from model.draftparts import DraftParts, best_of
 from model.errors import NumericsError
 from model.graphs import capture
 from model.kernels.attention import BESIDE, Beside

@@ -171,10 +171,9 @@ def with_siblings(marks: Marks, count: int) -> npt.NDArray[np.int64]:
     lengths = run_length(right)
     for anchor in np.flatnonzero(lengths < right.shape[1]):
         miss = int(lengths[anchor])
-        if second[anchor, miss]:
-            places = sibling_places(marks.sure[anchor, 1:].tolist(), count)
-            if miss in (place for place, _ in places):
-                lengths[anchor] += 1 + run_length(right[anchor, miss + 1 : miss + SIBLING])
+        sure = torch.from_numpy(marks.sure[anchor, 1:])
+        if second[anchor, miss] and miss in sibling_places(sure, count):
+            lengths[anchor] += 1 + run_length(right[anchor, miss + 1 : miss + SIBLING])
     return lengths
 
 
