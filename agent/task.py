@@ -19,7 +19,6 @@ without `cases`, `tests` or `test_cmd` is judged by the examples in its text (`>
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
 import shlex
@@ -27,12 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
-
 from agent.errors import TaskError
 from agent.examples import cases_in_text
+from agent.frontmatter import FrontMatter, split, validate
 from agent.scaffold import Scaffold, scaffold_in_text
 from verify.cases import CasesError, parse_cases, read_cases
 from verify.limits import Limits
@@ -101,33 +97,7 @@ class Task:
         new = [n for n in named if _is_inside(n) and n not in named_files]
         if not files and len(new) == 1 and not PurePosixPath(new[0]).name.startswith("test_"):
             files = (new[0],)
-        return _build(_FrontMatter(files=list(files) or None, tests=list(tests)), text, workdir, None, name)
-
-
-class _LimitsKeys(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    max_steps: int | None = Field(default=None, ge=1)
-    max_repairs: int | None = Field(default=None, ge=0)
-    max_tokens: int | None = Field(default=None, ge=1)
-    timeout: float | None = Field(default=None, gt=0)
-    wall_s: float | None = Field(default=None, gt=0)
-    cpu_s: float | None = Field(default=None, gt=0)
-    mem_mb: int | None = Field(default=None, ge=16)
-    out_bytes: int | None = Field(default=None, ge=1024)
-    processes: int | None = Field(default=None, ge=1)
-    disk_mb: int | None = Field(default=None, ge=1)
-    fuel: int | None = Field(default=None, ge=1)
-
-
-class _FrontMatter(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    files: list[str] | str | None = None
-    tests: list[str] | str = []
-    test_cmd: list[str] | str | None = None
-    cases: str | list[dict[str, Any]] | None = None
-    entry: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w/]*$")
-    model: str | None = None
-    limits: _LimitsKeys = _LimitsKeys()
+        return _build(FrontMatter(files=list(files) or None, tests=list(tests)), text, workdir, None, name)
 
 
 def load_task(path: Path | str, *, workdir: Path | str | None = None, test_cmd: str | None = None) -> Task:
@@ -137,8 +107,8 @@ def load_task(path: Path | str, *, workdir: Path | str | None = None, test_cmd: 
     Raises TaskError, one line, for anything that cannot be used; nothing is written.
     """
     path = Path(path)
-    front, text = _split(_read_text(path), path)
-    keys = _validate(front, path)
+    front, text = split(_read_text(path), path)
+    keys = validate(front, path)
     if test_cmd is not None:
         keys.test_cmd = test_cmd
     return _build(keys, text, _folder(Path(workdir) if workdir else path.parent), path, _name(path))
@@ -166,80 +136,7 @@ def _read_text(path: Path) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
-def _split(text: str, path: Path) -> tuple[dict[str, Any], str]:
-    """Front matter and body. Front matter is there when the first line is `---`."""
-    if not re.match(r"---[ \t]*\n", text):
-        return {}, text.strip()
-    match = re.match(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", text, re.DOTALL | re.MULTILINE)
-    if match is None:
-        raise TaskError(f"{path}: the front matter opened by '---' on line 1 has no closing '---'")
-    try:
-        front = yaml.load(match[1], _Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 2}: " if mark else ""
-        raise TaskError(
-            f"{path}: front matter: {where}{getattr(error, 'problem', None) or 'not YAML'}"
-        ) from error
-    if front is not None and not isinstance(front, dict):
-        raise TaskError(f"{path}: the front matter must be keys and values, like 'files: [solution.py]'")
-    return front or {}, text[match.end() :].strip()
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key comes once: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' comes twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _validate(front: dict[str, Any], path: Path) -> _FrontMatter:
-    try:
-        return _FrontMatter.model_validate(front)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "str")))
-        if first["type"] == "extra_forbidden":
-            known = _LimitsKeys if first["loc"][0] == "limits" and len(first["loc"]) > 1 else _FrontMatter
-            raise TaskError(f"{path}: front matter: {_unknown(where, known)}") from error
-        raise TaskError(f"{path}: front matter: {where} {_wrong(first)}") from error
-
-
-# What pydantic calls an error -> what is wanted instead.
-_WANTED = {
-    "list_type": "a list",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "greater_than": "more than {gt}",
-    "greater_than_equal": "at least {ge}",
-    "string_pattern_mismatch": "a function's name",
-}
-
-
-def _wrong(error: ErrorDetails) -> str:
-    wanted = _WANTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    return f"is {error['input']!r:.60}, {wanted} is wanted"
-
-
-def _unknown(key: str, known: type[BaseModel]) -> str:
-    name = key.rpartition(".")[2]
-    names = list(known.model_fields)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(names)}"
-    return f"unknown key '{key}'; {hint}"
-
-
-def _build(keys: _FrontMatter, text: str, workdir: Path, path: Path | None, name: str) -> Task:
+def _build(keys: FrontMatter, text: str, workdir: Path, path: Path | None, name: str) -> Task:
     where = str(path) if path else "task"
     if not text.strip():
         raise TaskError(f"{where}: there is no text that says what to do")
