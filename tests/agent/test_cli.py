@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -11,11 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
 from agent import session
-from agent.cli import COMMANDS
 from agent.events import ModelCalled
 from agent.output import RESULT_KEYS, open_output
 from model.request import Message
@@ -317,11 +314,3 @@ def test_what_the_model_package_says_goes_on_a_line_of_its_own(capsys: pytest.Ca
         out.show(ModelCalled("plan", 1, (Message("user", "do"), Message("assistant", "1."))))
         logging.getLogger("model").warning("measuring")
     assert capsys.readouterr().out.endswith("Plan\n1.\nmeasuring\n")
-
-
-def test_help_fits_80_columns() -> None:
-    for name, (place, _) in COMMANDS.items():
-        module, attribute = place.split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        text = command.get_help(click.Context(command, info_name=name, terminal_width=80))
-        assert max(map(len, text.splitlines())) <= 80, name

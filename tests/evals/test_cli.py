@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from evals.cli import COMMANDS
@@ -274,11 +272,3 @@ def test_list_goes_on_where_a_file_does_not_fit(
     assert rows["repair"]["tasks"] >= 60
     assert rows["bend"]["tasks"] >= 40
     assert rows["edit"]["tasks"] >= 30
-
-
-def test_help_fits_80_columns() -> None:
-    for name, (place, _) in COMMANDS.items():
-        module, attribute = place.split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        text = command.get_help(click.Context(command, info_name=name, terminal_width=80))
-        assert max(map(len, text.splitlines())) <= 80, name
