@@ -2,10 +2,10 @@
 # The heads of qwen2.5-coder-0.5b from nothing: prompts, the base's own answers, training, figures.
 #   configs/train-heads.sh data      where there is a network: 1 GB of wheels, then about 10 minutes of one core
 #   configs/train-heads.sh train     on a CUDA GPU: answers, the run of configs/qwen0.5b-heads.yaml, its curve
-#   configs/train-heads.sh more      on four GPUs, after train's answers: on from the heads that are here (see its .yaml)
+#   configs/train-heads.sh more      after train's answers: on from the heads that are here (see its .yaml)
 # All of it lies in runs/heads/; a step whose result is there is not done again, so a killed one is called again.
 # configs/measure-heads.sh measures what came out.
-# AGAINST: JSON lines of a benchmark to keep out beside HumanEval. MODEL, TORCHRUN: how to call them. ANSWERS: how many.
+# AGAINST: JSON lines of a benchmark to keep out beside HumanEval. MODEL: how to call it. ANSWERS: how many.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${MODEL:-.venv/bin/model}
@@ -51,8 +51,7 @@ train() {
 
 more() {
     answer
-    # -o, since torchrun takes --run for an option of its own.
-    ${TORCHRUN:-.venv/bin/torchrun} --nproc-per-node 4 -m model.cli train configs/qwen0.5b-heads-more.yaml -o "$out/more"
+    $model train configs/qwen0.5b-heads-more.yaml --run "$out/more"
     $model plot "$out/more"
 }
 
