@@ -9,8 +9,9 @@ document.
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
+
+from verify.distribution import NAME, version
 
 SCHEMA = "ATIF-v1.8"
 Row = dict[str, Any]
@@ -38,8 +39,8 @@ def build(rows: list[Row]) -> dict[str, Any]:
         "session_id": start.get("session_id", ""),
         "trajectory_id": start.get("session_id", ""),
         "agent": {
-            "name": "trihead",
-            "version": importlib.metadata.version("trihead"),
+            "name": NAME,
+            "version": version(),
             "model_name": start.get("model", ""),
             "tool_definitions": _TOOLS,
             "extra": {"model": info, "settings": start.get("settings", {})},

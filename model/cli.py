@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from model.commandline import LazyGroup, run
+from model.distribution import version_option
 from model.errors import ModelError
 
 # name -> (module:command, what `model --help` says of it)
@@ -37,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 @click.group(
     cls=LazyGroup, name="model", table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(package_name="trihead")
+@version_option()
 def cli() -> None:
     """Weights, generation and training of the Trihead models."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from verify.commandline import LazyGroup, run
+from verify.distribution import version_option
 
 # name -> (module:command, what `verify --help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -27,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 @click.group(
     cls=LazyGroup, name="verify", table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(package_name="trihead")
+@version_option()
 def cli() -> None:
     """Verdicts that cannot be forged, on Python and Bend programs, in a sandbox."""
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-BASE = click.option("--base", default="qwen2.5-coder-0.5b", show_default=True, help="Whose heads.")
+BASE = click.option(
+    "--base", default="qwen2.5-coder-0.5b", show_default=True, help="Whose heads: a name or a folder."
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
@@ -23,7 +25,7 @@ def list_command(base: str, as_json: bool) -> None:
     """All versions; the one in use is marked."""
     from agent.headstore import HeadStore
 
-    kept = HeadStore(base)
+    kept = HeadStore.of(base)
     current = kept.current
     rows: list[dict[str, Any]] = [
         {
@@ -61,7 +63,7 @@ def show_command(version: int | None, base: str, as_json: bool) -> None:
     from agent.errors import HeadsError
     from agent.headstore import HeadStore
 
-    kept = HeadStore(base)
+    kept = HeadStore.of(base)
     found = kept.versions()[-1] if version is None else kept.get(version)
     report = found.note.get("report")
     if report is None:
@@ -84,7 +86,7 @@ def use_command(version: int, base: str, as_json: bool) -> None:
     """Load VERSION by default from now on (0: the shipped heads)."""
     from agent.headstore import HeadStore
 
-    before = HeadStore(base).use(version)
+    before = HeadStore.of(base).use(version)
     _say(base, version, before, as_json)
 
 
@@ -95,7 +97,7 @@ def rollback_command(base: str, as_json: bool) -> None:
     """Go back to the version used before this one."""
     from agent.headstore import HeadStore
 
-    kept = HeadStore(base)
+    kept = HeadStore.of(base)
     before = kept.current
     _say(base, kept.rollback(), before, as_json)
 

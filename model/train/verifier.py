@@ -5,9 +5,9 @@ through the entry point group `trihead.verifiers`: name -> a function without ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+from model.distribution import entry_points
 from model.errors import ModelError
 from model.train.reading import ConfigError
 
@@ -52,7 +52,7 @@ class Verifier(Protocol):
 
 def installed(name: str) -> Verifier:
     """The named judge, whether it works here or not. Raises ConfigError for a name that is not installed."""
-    known = {point.name: point for point in entry_points(group=GROUP)}
+    known = {point.name: point for point in entry_points(GROUP)}
     if name not in known:
         names = ", ".join(sorted(known)) or "none; install trihead again"
         raise ConfigError(f"seed_diffusion.verifier: {name!r} is not installed (there are: {names})")

@@ -35,7 +35,7 @@ try:
 except SystemExit:
     pass
 heavy = {"torch", "transformers", "textual", "vllm", "pydantic", "rich", "jinja2", "yaml"}
-light = {"model.errors", "verify.commandline"}
+light = {"model.errors", "verify.commandline", "verify.distribution"}
 ours = {name for name in sys.modules if name.startswith(("model.", "verify."))}
 print(sorted(heavy & set(sys.modules) | ours - light))
 """

@@ -93,3 +93,16 @@ def test_the_commands(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["heads", "show", "--base", "base"])
     assert end.value.code == 2
     assert "version 1 of base was made by no round" in capsys.readouterr().err
+
+
+def test_the_commands_take_the_folder_of_a_base(
+    tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_folder(tmp_path / "base")
+    HeadStore("base").add(made, {"summary": "one"})
+    done = CliRunner().invoke(cli, ["heads", "list", "--json", "--base", str(folder)])
+    assert [row["note"] for row in json.loads(done.stdout)] == ["the bare base", "one"]
+    with pytest.raises(SystemExit) as end:
+        main(["heads", "show", "--base", f"{tmp_path}/bin/model"])
+    assert end.value.code == 4
+    assert "no model, folder or file" in capsys.readouterr().err

@@ -197,9 +197,10 @@ def test_a_benchmark_row_keeps_its_name_peer_and_note_whole(width: int) -> None:
     assert max(map(len, printed.splitlines())) <= width
 
 
-def test_the_command_line_of_model_is_this_one() -> None:
+@pytest.mark.parametrize("name", ["commandline.py", "distribution.py"])
+def test_what_the_command_lines_share_is_the_same_in_model(name: str) -> None:
     ours = Path(__file__).parents[2]
-    assert (ours / "model/commandline.py").read_text() == (ours / "verify/commandline.py").read_text()
+    assert (ours / "model" / name).read_text() == (ours / "verify" / name).read_text()
 
 
 @pytest.mark.parametrize(
