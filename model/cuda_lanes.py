@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from model.cuda import CudaRunner
 from model.cuda_pass import Norms
-from model.errors import ContextOverflowError
+from model.errors import MemoryFullError
 from model.graphs import capture
 from model.kernels.attention import AttentionSpace
 from model.kernels.linear import linear
@@ -34,20 +34,25 @@ _PROMPT_SIZES = (64, 128, 256, WIDEST)
 
 
 def fitting(runner: Runner, rows: int, capacity: int) -> int:
-    """As many of `rows` as find room in nine tenths of the free memory. Raises ContextOverflowError when
+    """As many of `rows` as find room in nine tenths of the free memory. Raises MemoryFullError when
     not even one does.
     """
-    config = runner.base.config
-    token = 2 * config.layers * config.kv_heads * config.head_dim * runner.base.dtype.itemsize
-    row = token * (capacity + 512) + 24 * config.vocab
+    row = row_bytes(runner, capacity)
     free, _ = torch.cuda.mem_get_info(runner.device)
     fit = int(free * 0.9 // row)
     if fit < 1:
-        raise ContextOverflowError(
+        raise MemoryFullError(
             f"a row of {capacity} tokens takes {row / 1e9:.1f} GB of cache, {free / 1e9:.1f} GB are free: "
-            "lower max_tokens or shorten the longest prompt"
+            "lower max_tokens, shorten the longest prompt, or end what else uses the GPU"
         )
     return min(rows, fit, WIDEST)
+
+
+def row_bytes(runner: Runner, capacity: int) -> int:
+    """Bytes of a row: its cache, and its share of a step."""
+    config = runner.base.config
+    token = 2 * config.layers * config.kv_heads * config.head_dim * runner.base.dtype.itemsize
+    return token * (capacity + 512) + 24 * config.vocab
 
 
 @dataclass(frozen=True, slots=True)

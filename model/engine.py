@@ -14,12 +14,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from model import ar, flow, lookup, verified
 from model.batch import Batch, Cancel, Job, cancel_of
 from model.drafter import Drafter
-from model.errors import RequestError
+from model.errors import MemoryFullError, RequestError
+from model.fullmemory import give_back, told
 from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.lastcache import LastCache
@@ -32,12 +33,13 @@ from model.rules import Rules
 from model.runner import Runner
 from model.session import Session
 from model.tokenizer import Tokenizer
-from model.weights import Weights
+from model.weights import Weights, resolve_device
 
 if TYPE_CHECKING:
     from model.calibrate import Precision
     from model.steps import WholeSteps
 
+S = TypeVar("S")
 Decoder = Callable[[KVCache, Session], Iterator[Step]]
 """Decodes an answer over a cache that holds its prompt without the last token."""
 
@@ -45,7 +47,8 @@ Decoder = Callable[[KVCache, Session], Iterator[Step]]
 class Engine:
     """precision: of weights and cache (model.weights), None for what suits the device.
 
-    Raises WeightsError for a folder or heads that cannot be used, RequestError for a device that is not here.
+    Raises WeightsError for a folder or heads that cannot be used, RequestError for a device that is not here,
+    MemoryFullError for one without room for the weights.
     """
 
     def __init__(
@@ -60,14 +63,15 @@ class Engine:
     ) -> None:
         self.folder, self.name = Path(folder), name
         self.tokenizer = Tokenizer(self.folder)
-        self.weights = Weights(
-            self.folder,
-            device=device,
-            heads=None if heads is None else Path(heads),
-            tokenizer_sha256=self.tokenizer.sha256,
-            context=context,
-            precision=precision,
-        )
+        with told(resolve_device(device), "the model (a smaller one, or one in FP8)"):
+            self.weights = Weights(
+                self.folder,
+                device=device,
+                heads=None if heads is None else Path(heads),
+                tokenizer_sha256=self.tokenizer.sha256,
+                context=context,
+                precision=precision,
+            )
         self.device = self.weights.device
         longest = self.weights.base.config.context
         self.context = min(context or longest, longest)
@@ -105,9 +109,10 @@ class Engine:
         return prompt_ids(request, self.tokenizer)
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
-        """Errors are raised here, before the first pass; the steps come as the iterator is drawn."""
+        """Errors of the request are raised here, before the first pass; the steps come as the iterator is
+        drawn, which raises NumericsError, and MemoryFullError where the device has no room."""
         prompt, mode = self._accept(request)
-        return self._steps(request, prompt, mode, cancel)
+        return self._singly(request, prompt, mode, cancel)
 
     def generate_many(
         self, requests: Sequence[GenerateRequest], cancel: Cancel = None, max_batch: int | None = None
@@ -130,14 +135,32 @@ class Engine:
                 accepted.append(self._accept(request))
             except RequestError as error:
                 raise type(error)(f"request {index}: {error}") from None
-        return self._steps_of_many(requests, accepted, cancel, max_batch)
+        rows = min(max_batch or default_rows(self.device), len(requests))
+        steps = self._steps_of_many(requests, accepted, cancel, rows)
+        return self._in_memory(steps, f"the batch (up to {rows} answers are decoded together) or max_tokens")
+
+    def _in_memory(self, steps: Iterator[S], lower: str) -> Iterator[S]:
+        """The steps; where the device's memory is full, all caches are given back first."""
+        try:
+            with told(self.device, lower):
+                yield from steps
+        except MemoryFullError:
+            self.forget()
+            give_back(self.device)
+            raise
+
+    def _singly(
+        self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
+    ) -> Iterator[Step]:
+        lower = f"max_tokens (now {request.max_tokens}) or the prompt's length (now {len(prompt)})"
+        return self._in_memory(self._steps(request, prompt, mode, cancel), lower)
 
     def _steps_of_many(
         self,
         requests: Sequence[GenerateRequest],
         accepted: Sequence[tuple[list[int], Decode]],
         cancel: Cancel,
-        max_batch: int | None,
+        rows: int,
     ) -> Iterator[tuple[int, Step]]:
         jobs, singly = [], []
         for index, (request, (prompt, mode)) in enumerate(zip(requests, accepted, strict=True)):
@@ -149,13 +172,18 @@ class Engine:
                 singly.append(index)
         if jobs:
             capacity = max(len(job.prompt) + requests[job.index].max_tokens for job in jobs)
-            rows = min(max_batch or default_rows(self.device), len(jobs))
-            self._lanes = lanes_for(self.weights.runner, rows, capacity, self._lanes)
+            rows = min(rows, len(jobs))
+            self._lanes = lanes_for(self.weights.runner, rows, capacity, self._let_go())
             yield from Batch(self._lanes, jobs, rows).run()
         for index in singly:
             prompt, mode = accepted[index]
-            for step in self._steps(requests[index], prompt, mode, cancel_of(cancel, index)):
+            for step in self._singly(requests[index], prompt, mode, cancel_of(cancel, index)):
                 yield index, step
+
+    def _let_go(self) -> Lanes | None:
+        """The lanes of the last batch, kept here no more: their memory may be needed for larger ones."""
+        lanes, self._lanes = self._lanes, None
+        return lanes
 
     def _accept(self, request: GenerateRequest) -> tuple[list[int], Decode]:
         """Prompt ids and mode of a request. Raises RequestError for one that cannot be served."""

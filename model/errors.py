@@ -31,5 +31,9 @@ class ContextOverflowError(RequestError):
     """Prompt plus max_tokens exceed the context; raised before the first forward."""
 
 
+class MemoryFullError(ModelError):
+    """The device has no memory left; says what to lower. The model can be asked again."""
+
+
 class NumericsError(ModelError):
     """NaN or infinite logits."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from model.errors import NumericsError
+from model.fullmemory import give_back
 from model.kvcache import KVCache
 from model.request import GenerateRequest
 from model.roles import Role, Tokens, whole
@@ -136,7 +137,7 @@ def default_rows(device: torch.device) -> int:
 def lanes_for(runner: Runner, rows: int, capacity: int, old: Lanes | None) -> Lanes:
     """Lanes of at least this size for a runner: `old` where they do, since they may hold captured graphs.
 
-    Raises ContextOverflowError when a GPU has no room for one row.
+    Raises MemoryFullError when a GPU has no room for one row.
     """
     if old is not None and old.runner is runner:
         if old.asked >= rows and old.capacity >= capacity:
@@ -145,6 +146,7 @@ def lanes_for(runner: Runner, rows: int, capacity: int, old: Lanes | None) -> La
     del old
     fit, kind = rows, Lanes
     if runner.device.type == "cuda":
+        give_back(runner.device)  # or the old ones' memory would not count as free
         from model.cuda_lanes import CudaLanes, fitting
 
         fit = fitting(runner, rows, capacity)

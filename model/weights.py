@@ -45,7 +45,7 @@ class Weights:
         context: int | None = None,
         precision: Precision | None = None,
     ) -> None:
-        self.folder, self.device = folder, torch.device(_resolve(device))
+        self.folder, self.device = folder, resolve_device(device)
         if self.device.type == "cuda" and self.device.index is not None:
             torch.cuda.set_device(self.device)  # Triton launches and graphs capture on the current one
         self.base_sha256 = base_sha256(folder)
@@ -120,14 +120,14 @@ class Weights:
         return runner, Runner(self._wide_base, self.heads) if self._wide_base is not None else runner
 
 
-def _resolve(device: str) -> str:
+def resolve_device(device: str) -> torch.device:
     """`auto` is a GPU when there is one. Raises RequestError for a device that is not here."""
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        kind = torch.device(device).type
+        found = torch.device(device)
     except RuntimeError:
         raise RequestError(f"{device!r} is no device: use auto, cpu, cuda or cuda:1") from None
-    if kind == "cuda" and not torch.cuda.is_available():
+    if found.type == "cuda" and not torch.cuda.is_available():
         raise RequestError("there is no CUDA device here: use --device cpu")
-    return device
+    return found

@@ -30,6 +30,12 @@ from verify.commandline import Number
 @click.option(
     "--sampled", type=click.IntRange(0), default=4, show_default=True, help="Sampled attempts a task."
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(0),
+    default=0,
+    help="Attempts answered together at most (0: what suits the device).",
+)
 @click.option("--temperature", type=Number(0, min_open=True), default=0.7, show_default=True)
 @click.option("--limit", type=click.IntRange(0), default=0, help="Training tasks at most (0: all).")
 @click.option("--held-out-limit", type=click.IntRange(0), default=0, help="Held-out tasks at most (0: all).")

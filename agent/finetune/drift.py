@@ -25,7 +25,15 @@ _CHUNK = 256
 
 
 def drift(base: str, old: Path | None, new: Path, probe: Samples) -> dict[str, Any]:
-    """kl: mean over the probe's answer tokens. old None: the bare base."""
+    """kl: mean over the probe's answer tokens. old None: the bare base. Raises MemoryFullError."""
+    from model.fullmemory import told
+    from model.train.load import place
+
+    with told(place()):
+        return _drift(base, old, new, probe)
+
+
+def _drift(base: str, old: Path | None, new: Path, probe: Samples) -> dict[str, Any]:
     import torch
 
     from model.train.load import load_forward

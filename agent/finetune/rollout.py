@@ -4,8 +4,8 @@
 
 The model answers a stretch of attempts, all together where it can, then the agent's own loop replays those
 answers (verdict, second verdict in another checker, record), several at a time. `attempts.jsonl` has a row
-for each finished attempt; a second call with the same folder does only what is missing. An interrupt judges
-what was answered first.
+for each finished attempt; a second call with the same folder does only what is missing. An interrupt or a
+failure of the model judges what was answered first.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from agent.loop import run
 from agent.options import Options
 from agent.trajectory import recorded
 from agent.workspace import Workspace
+from model.errors import ModelError
 from model.request import Decode, GenerateRequest, Generation, Model, ModelInfo, Step, complete
 from verify.checker import Checker
 from verify.request import CheckRequest
@@ -66,13 +67,14 @@ def roll_out(
     *,
     decode: Decode = "auto",
     together: bool = False,
+    batch: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[Row]:
     """One row for each (task, attempt), in their order. `fresh` judges what `checker` passed once more.
 
-    together: answer many attempts in one batch, which is fast and decodes plainly (a step is a token); alone,
-    each is decoded as `decode` says, with the steps a person's run takes. Raises FinetuneError when the
-    sandbox cannot do its part.
+    together: answer many attempts in batches (of `batch`; None: what suits the device), which is fast and
+    decodes plainly (a step is a token); alone, each is decoded as `decode` says, with the steps a person's
+    run takes. Raises FinetuneError when the sandbox cannot do its part, ModelError when the model cannot.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "attempts.jsonl"
@@ -85,15 +87,16 @@ def roll_out(
     stretch = STRETCH.get(model.info.device.partition(":")[0], 1024)
     with index.open("a", encoding="utf-8") as log, ThreadPoolExecutor(checker.jobs) as pool:
         for start in range(0, len(todo), stretch):
-            part, interrupted = todo[start : start + stretch], False
+            part = todo[start : start + stretch]
+            ended: KeyboardInterrupt | ModelError | None = None
             asked = [_request(task, attempt, decode) for task, attempt in part]
             answers: dict[int, Generation] = {}
             try:
-                for number, answer in _answers(model, asked, together=together):
+                for number, answer in _answers(model, asked, together=together, batch=batch):
                     answers[number] = answer
                     progress(total - len(todo) + start + len(answers), total)
-            except KeyboardInterrupt:
-                interrupted = True
+            except (KeyboardInterrupt, ModelError) as error:
+                ended = error
             jobs = [
                 pool.submit(_replay, *part[i], _Answer(model.info, asked[i], answer), checker, fresh, folder)
                 for i, answer in sorted(answers.items())
@@ -103,8 +106,8 @@ def roll_out(
                 done[row["task"], row["attempt"]] = row
                 log.write(json.dumps(row) + "\n")
                 log.flush()
-            if interrupted:
-                raise KeyboardInterrupt
+            if ended is not None:
+                raise ended
     return [done[task.id, attempt.number] for task in tasks for attempt in wanted]
 
 
@@ -148,7 +151,7 @@ class _Answer:
 
 
 def _answers(
-    model: Model, asked: Sequence[GenerateRequest], *, together: bool
+    model: Model, asked: Sequence[GenerateRequest], *, together: bool, batch: int | None
 ) -> Iterator[tuple[int, Generation]]:
     """Answers with the number of their request, as they end."""
     many = getattr(model, "generate_many", None) if together else None
@@ -156,7 +159,7 @@ def _answers(
         for number, request in enumerate(asked):
             yield number, complete(model, request)
     else:
-        for number, step in many(asked):
+        for number, step in many(asked, None, batch):
             if step.result is not None:
                 yield number, step.result
 

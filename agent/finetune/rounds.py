@@ -36,6 +36,7 @@ from model.request import Decode, Model
 from model.wholefile import write_whole
 from verify.checker import Checker, open_checker
 
+_KEPT = "; what was finished is kept, the same command goes on"
 Say = Callable[[str, int, int], None]
 
 
@@ -43,12 +44,14 @@ Say = Callable[[str, int, int], None]
 class Settings:
     """model: name or folder of the base. trajectories: folders of them to learn from. tasks: a file of
     `agent tasks build` (None: learn from trajectories alone). sampled: attempts a task beside the greedy one.
+    batch: of those, answered together at most (0: what suits the device).
     limit, held_out_limit: tasks of each split at most (0: all)."""
 
     model: str
     trajectories: tuple[Path, ...] = ()
     tasks: Path | None = None
     sampled: int = 4
+    batch: int = 0
     temperature: float = 0.7
     limit: int = 0
     held_out_limit: int = 0
@@ -183,10 +186,11 @@ class Finetune:
                 folder,
                 decode=settings.decode,
                 together=sampled,
+                batch=settings.batch or None,
                 progress=lambda done, total: self.say(stage, done, total),
             )
         except ModelError as error:
-            raise FinetuneModelError(f"{stage}: {error}") from error
+            raise FinetuneModelError(f"{stage}: {error}{_KEPT}") from error
         finally:
             model.drop()
 
@@ -275,6 +279,8 @@ class Finetune:
             training.samples(usable[:PROBES], {}).save(path)
         try:
             return drift(self.base, old, new, Samples.load(path))
+        except ModelError as error:
+            raise FinetuneModelError(f"drift: {error}{_KEPT}") from error
         finally:
             release_memory()
 

@@ -81,7 +81,7 @@ def run(
     evals run humaneval --decode verified --sweep block=8,16,32
     """
     from evals.benchmark import open_benchmark
-    from evals.errors import UsageError
+    from evals.errors import ModelFailureError, UsageError
     from evals.from_model import Models
     from evals.report.progress import display
     from evals.run import evaluate
@@ -139,8 +139,9 @@ def run(
                     )
             _show(summary, place, as_json)
             results.append((settings, summary))
-    except KeyboardInterrupt:
-        click.echo(f"run folder: {root} (the same command with --out {root} --resume goes on)", err=True)
+    except (KeyboardInterrupt, ModelFailureError):
+        if root.exists():  # else nothing was begun
+            click.echo(f"run folder: {root} (the same command with --out {root} --resume goes on)", err=True)
         raise
     if sweep and not no_score:
         from evals.commands.curve import report_curves

@@ -36,21 +36,23 @@ def acceptance(
     from rich.table import Table
 
     from model.data.samples import Samples
+    from model.fullmemory import told
     from model.heads import read_record
     from model.train.acceptance import Acceptance
     from model.train.lengths import length_figures
-    from model.train.load import load_forward
+    from model.train.load import load_forward, place
 
-    forward = load_forward(heads, base)
-    trivial = read_record(heads)["training"].get("answer_median")
     results: dict[str, dict[str, Any]] = {}
     lengths: dict[str, dict[str, Any]] = {}
-    for path in samples:
-        loaded = Samples.load(path)
-        loaded.items = loaded.items[: limit or None]
-        for size in block:
-            results[f"{path.stem} / {size}"] = Acceptance(forward, size).measure(loaded)
-        lengths[path.stem] = length_figures(forward, loaded, trivial)
+    with told(place()):
+        forward = load_forward(heads, base)
+        trivial = read_record(heads)["training"].get("answer_median")
+        for path in samples:
+            loaded = Samples.load(path)
+            loaded.items = loaded.items[: limit or None]
+            for size in block:
+                results[f"{path.stem} / {size}"] = Acceptance(forward, size).measure(loaded)
+            lengths[path.stem] = length_figures(forward, loaded, trivial)
     if as_json:
         click.echo(json.dumps({"acceptance": results, "length": lengths}))
         return

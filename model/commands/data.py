@@ -197,28 +197,29 @@ def answer(
     from model.data.answers import Answerer
     from model.data.packages import DataError
     from model.data.samples import Samples
-    from model.train.load import load_speaker
+    from model.fullmemory import told
+    from model.train.load import load_speaker, place
 
     asked = Samples.load(prompts)
     asked.items = asked.items[skip : skip + limit if limit else None]
     if not asked.items:
         raise DataError(f"{prompts} has no prompt left after --skip {skip}; lower it")
     cuda = torch.cuda.is_available()
-    folder = store.resolve(base)
-    model, head = load_speaker(base, heads)
-    answerer = Answerer(
-        model,
-        model.config.eos,
-        slots=slots or (1024 if cuda else 8),
-        max_tokens=max_tokens,
-        max_prompt=max((len(s.prompt) for s in asked), default=1),
-        seed=seed,
-        compiled=cuda if compiled is None else compiled,
-        head=head,
-    )
-    started = time.monotonic()
-    with Progress(disable=as_json) as progress:
+    slots = slots or (1024 if cuda else 8)
+    with told(place(), f"--slots (now {slots}) or --max-tokens"), Progress(disable=as_json) as progress:
         task = progress.add_task("answering", total=len(asked))
+        model, head = load_speaker(base, heads)
+        answerer = Answerer(
+            model,
+            model.config.eos,
+            slots=slots,
+            max_tokens=max_tokens,
+            max_prompt=max((len(s.prompt) for s in asked), default=1),
+            seed=seed,
+            compiled=cuda if compiled is None else compiled,
+            head=head,
+        )
+        started = time.monotonic()
         answered = answer_samples(
             answerer,
             asked,
@@ -228,7 +229,7 @@ def answer(
             seed=seed,
             on_answer=lambda count: progress.update(task, completed=count),
         )
-    answered.meta |= {"base": base_sha256(folder), "max_tokens": max_tokens}
+    answered.meta |= {"base": base_sha256(store.resolve(base)), "max_tokens": max_tokens}
     answered.save(out)
     took = time.monotonic() - started
     counts = {

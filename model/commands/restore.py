@@ -43,22 +43,24 @@ def restore(
     """Replace some tokens of the answers in SAMPLES and let HEADS rewrite them: how many answers are whole
     again, how many replaced tokens are right, how many others were left alone."""
     from model.data.samples import Samples
-    from model.train.load import load_forward
+    from model.fullmemory import told
+    from model.train.load import load_forward, place
     from model.train.restore import restore
 
-    forward = load_forward(heads, base)
     found = {}
-    for path in samples:
-        loaded = Samples.load(path)
-        loaded.items = loaded.items[: limit or None]
-        for least in confidence:
-            figures = restore(forward, loaded, block=block, confidence=least, share=share, seed=seed)
-            found[f"{path.stem} / {least}"] = figures
-            if figures and not as_json:
-                click.echo(
-                    f"{path.stem}, confidence {least}: {figures['exact']:.1%} of {figures['answers']} "
-                    f"answers whole again, {figures['restored']:.1%} of the replaced tokens restored, "
-                    f"{figures['kept']:.2%} of the others kept"
-                )
+    with told(place()):
+        forward = load_forward(heads, base)
+        for path in samples:
+            loaded = Samples.load(path)
+            loaded.items = loaded.items[: limit or None]
+            for least in confidence:
+                figures = restore(forward, loaded, block=block, confidence=least, share=share, seed=seed)
+                found[f"{path.stem} / {least}"] = figures
+                if figures and not as_json:
+                    click.echo(
+                        f"{path.stem}, confidence {least}: {figures['exact']:.1%} of {figures['answers']} "
+                        f"answers whole again, {figures['restored']:.1%} of the replaced tokens restored, "
+                        f"{figures['kept']:.2%} of the others kept"
+                    )
     if as_json:
         click.echo(json.dumps({"restore": found}))

@@ -35,9 +35,14 @@ def load_speaker(base: str, heads: Path | None = None) -> tuple[Base, str | None
     return loaded, names[0]
 
 
+def place() -> torch.device:
+    """Where it is loaded."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _load_base(base: str) -> Base:
-    cuda = torch.cuda.is_available()
-    dtype, device = (torch.bfloat16, "cuda") if cuda else (torch.float32, "cpu")
+    device = place()
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     return Base.load(store.resolve(base), dtype=dtype, device=device)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from evals.batched import can_batch
 from evals.benchmark import open_benchmark
-from evals.cli import cli
+from evals.cli import cli, main
 from evals.errors import DataError, ModelFailureError, UsageError
 from evals.from_model import FromModel
 from evals.judge import Judge
@@ -21,8 +22,10 @@ from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder
 from evals.settings import Settings
 from evals.source import open_source
 from model.errors import ContextOverflowError
+from model.lanes import Lanes
 from model.request import GenerateRequest, Generation, ModelInfo, Step, Token
 from model.rules import Rules
+from model.tiny import tiny_folder
 
 
 class Together:
@@ -222,3 +225,34 @@ def test_the_results_file_of_evalplus_is_read_back(tmp_path: Path, plus_data: Pa
     file.write_text(json.dumps({"eval": {"HumanEval/0": "pass"}}))
     with pytest.raises(DataError, match="not a list of objects"):
         invoke(cli, ["score", str(file), *data], catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_full_memory_is_one_line_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    base = str(tiny_folder(tmp_path / "base", context=8192))
+    words = ["run", "humaneval", "--model", base, "--device", "cpu", "--decode", "ar", "--no-score"]
+    words += ["--limit", "4", "--max-tokens", "1", "--out", str(out), "--batch"]
+    real, launches = Lanes.launch, 0
+
+    def launch(self: Lanes, rows: int) -> Any:
+        nonlocal launches
+        launches += 1
+        if launches == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lanes, "launch", launch)
+        with pytest.raises(SystemExit) as end:
+            main([*words, "2"])
+    assert end.value.code == 4
+    said = capsys.readouterr().err.splitlines()
+    assert said[-2] == f"run folder: {out} (the same command with --out {out} --resume goes on)"
+    assert said[-1].startswith("error: out of memory on cpu")
+    assert "lower the batch (up to 2 answers are decoded together)" in said[-1]
+    assert len(list(RunFolder(out).samples())) == 2
+    done = CliRunner().invoke(cli, [*words, "1", "--resume"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert len(list(RunFolder(out).samples())) == 4

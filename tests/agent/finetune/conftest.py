@@ -28,6 +28,7 @@ class Teacher:
         self.tokenizer, self.replies, self.forwards = Tokenizer(folder), replies, forwards
         self.info = ModelInfo("tiny", "tiny", 4096, "cpu", "fp32", base_sha256(folder), self.tokenizer.sha256)
         self.asked: list[GenerateRequest] = []
+        self.batches: list[int | None] = []
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
         self.asked.append(request)
@@ -43,7 +44,10 @@ class Teacher:
         )  # fmt: skip
         yield Step(0, text=text, result=result)
 
-    def generate_many(self, requests: list[GenerateRequest]) -> Iterator[tuple[int, Step]]:
+    def generate_many(
+        self, requests: list[GenerateRequest], cancel: object = None, max_batch: int | None = None
+    ) -> Iterator[tuple[int, Step]]:
+        self.batches.append(max_batch)
         for number in reversed(range(len(requests))):
             for step in self.generate(requests[number]):
                 yield number, step

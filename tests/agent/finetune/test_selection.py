@@ -13,6 +13,7 @@ from agent.errors import FinetuneError
 from agent.finetune.rollout import GREEDY, Attempt, attempts, roll_out
 from agent.finetune.selection import Selection, candidate, documents, lists_examples, select
 from model.data.decontaminate import Decontaminator
+from model.errors import MemoryFullError
 from tests.agent.finetune.conftest import Teacher, make_task
 from verify.checker import Checker, open_checker
 from verify.request import Case
@@ -78,6 +79,25 @@ def test_an_interrupt_keeps_what_was_answered(tmp_path: Path, checkers: Pair) ->
     model = Teacher(replies)
     assert all(r["ok"] for r in roll_out(tasks, (GREEDY,), model, *checkers, tmp_path))
     assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_full_memory_keeps_what_was_answered(tmp_path: Path, checkers: Pair, together: bool) -> None:
+    class Large(Teacher):
+        def generate(self, *args: Any) -> Any:
+            if len(self.asked) == 2:
+                raise MemoryFullError("out of memory on cuda: lower the batch")
+            return super().generate(*args)
+
+    tasks, replies = [make_task(n) for n in "abc"], {n: [SHORT] for n in "abc"}
+    with pytest.raises(MemoryFullError, match="lower the batch"):
+        roll_out(tasks, (GREEDY,), Large(replies), *checkers, tmp_path, together=together)
+    assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 2
+    model = Teacher(replies)
+    rows = roll_out(tasks, (GREEDY,), model, *checkers, tmp_path, together=together, batch=7)
+    assert all(row["ok"] for row in rows)
+    assert len(model.asked) == 1
+    assert model.batches == ([7] if together else [])
 
 
 def test_a_broken_sandbox_ends_it(tmp_path: Path, checkers: Pair, monkeypatch: Any) -> None:
