@@ -109,7 +109,8 @@ def draw(ms: Mapping[int, float], least: float | None, title: str, out: Path) ->
     if least is not None:
         axis.axhline(least, linestyle="--", color="grey", label=f"floor: weights read once, {least:.2f} ms")
     axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_xticks(widths, [str(width) for width in widths])
     axis.set_xlabel("tokens of the pass")
     axis.set_ylabel("ms")
