@@ -61,7 +61,7 @@ def run_command(
     Exit codes: 0 solved, 1 tests fail, 2 usage, 3 limit reached,
     4 model or format failure, 5 sandbox failure, 130 interrupted.
     """
-    from agent.output import open_output
+    from agent.text_output import open_output
 
     out = open_output(output)
     cancel = threading.Event()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -13,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent import session
-from agent.events import ModelCalled
-from agent.output import RESULT_KEYS, open_output
-from model.request import Message
+from agent.output import RESULT_KEYS
 
 TASK = """---
 files: [twice.py]
@@ -306,11 +303,3 @@ def test_a_mistyped_call_is_one_line(task_folder: Path, args: tuple[str, ...], m
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
-
-
-def test_what_the_model_package_says_goes_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    out = open_output("text")
-    with out.reporting_errors():
-        out.show(ModelCalled("plan", 1, (Message("user", "do"), Message("assistant", "1."))))
-        logging.getLogger("model").warning("measuring")
-    assert capsys.readouterr().out.endswith("Plan\n1.\nmeasuring\n")
