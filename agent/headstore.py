@@ -20,6 +20,7 @@ from typing import Any
 from agent.errors import HeadsError
 from model import load, store
 from model.errors import WeightsError
+from model.names import NAMED, nearest
 from model.wholefile import write_whole
 
 SHIPPED = 0
@@ -40,8 +41,15 @@ class HeadStore:
     @classmethod
     def of(cls, base: str) -> HeadStore:
         """Of a base as `--model` takes it: a name, or a folder or file. Raises WeightsError for a path that
-        is no base."""
-        return cls(load.heads_name(store.resolve(base)) if os.sep in base else base)
+        is no base, HeadsError for a name that nothing is known of."""
+        if os.sep in base:
+            return cls(load.heads_name(store.resolve(base)))
+        kept = cls(base)
+        if not (base in NAMED or base.startswith("tiny") or kept.root.is_dir() or kept.versions()[0].folder):
+            raise HeadsError(
+                f"no base {base!r}{nearest(base)}: 'model info' lists the names; or give a folder"
+            )
+        return kept
 
     def __init__(self, name: str) -> None:
         self.name = name

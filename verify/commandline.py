@@ -80,6 +80,10 @@ def run(
     away. A reader of our output that has gone (`| head`) is an interruption without a word.
     """
     out = sys.stdout
+    home = os.environ.get("TRIHEAD_HOME")
+    if home and os.path.exists(home) and not os.path.isdir(home):
+        click.echo(f"error: TRIHEAD_HOME is {home}, which is no folder; set it to one", err=True)
+        sys.exit(2)
     try:
         with _ended_in_order():
             code = group.main(args=argv, prog_name=group.name, standalone_mode=False)

@@ -63,8 +63,12 @@ def bench(
     known = benching.groups()
     usual = benching.by_default()
     if list_groups:
-        for group, title in known.items():
-            click.echo(f"{group:<12} {title}{'' if group in usual else ' (on request)'}")
+        lines = [
+            (group, title + ("" if group in usual else " (on request)")) for group, title in known.items()
+        ]
+        formatter = click.HelpFormatter(width=80)
+        formatter.write_dl(lines)
+        click.echo(formatter.getvalue(), nl=False)
         return
     chosen = usual if only is None else [group.strip() for group in only.split(",")]
     for group in chosen:

@@ -106,3 +106,9 @@ def test_the_commands_take_the_folder_of_a_base(
         main(["heads", "show", "--base", f"{tmp_path}/bin/model"])
     assert end.value.code == 4
     assert "no model, folder or file" in capsys.readouterr().err
+
+
+def test_a_name_that_nothing_is_known_of() -> None:
+    with pytest.raises(HeadsError, match="did you mean qwen2\\.5-coder-0\\.5b"):
+        HeadStore.of("qwen2.5-coder-0.5")
+    assert HeadStore.of("tiny").versions()[0].number == 0
