@@ -34,6 +34,9 @@ class Shape:
     blocks: int
     siblings: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.masks}x{self.blocks}" + f"+{self.siblings}" * bool(self.siblings)
+
     @property
     def width(self) -> int:
         """Tokens of the pass."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 POSITIONS = (1, 2, 3, 4, 6, 8, 12, 15, 24, 31)
 
@@ -26,9 +29,20 @@ POSITIONS = (1, 2, 3, 4, 6, 8, 12, 15, 24, 31)
     help="Tokens a block (repeatable).",
 )
 @click.option("--limit", default=0, help="Samples of each file at most (0: all).")
+@click.option(
+    "--shapes",
+    is_flag=True,
+    help="Replay whole steps too: tokens a step of each shape, tokens/s by the times in model/shapes.py.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def acceptance(
-    heads: Path, samples: tuple[Path, ...], base: str, block: tuple[int, ...], limit: int, as_json: bool
+    heads: Path,
+    samples: tuple[Path, ...],
+    base: str,
+    block: tuple[int, ...],
+    limit: int,
+    shapes: bool,
+    as_json: bool,
 ) -> None:
     """Replay verified decoding of SAMPLES (greedy answers of the base) with HEADS: tokens per forward,
     copied and new text apart, and acceptance by position, beside prompt lookup without a model."""
@@ -38,23 +52,35 @@ def acceptance(
     from model.data.samples import Samples
     from model.fullmemory import told
     from model.heads import read_record
-    from model.train.acceptance import Acceptance
+    from model.shapes import LONGEST, UNMEASURED
+    from model.train.acceptance import Acceptance, summary
     from model.train.lengths import length_figures
     from model.train.load import load_forward, place
+    from model.train.replay import shape_figures
 
+    if shapes and max(block) <= LONGEST:
+        raise click.UsageError(
+            f"--shapes needs a --block of {LONGEST + 1} or more: the longest shape has so many"
+        )
     results: dict[str, dict[str, Any]] = {}
     lengths: dict[str, dict[str, Any]] = {}
+    steps: dict[str, dict[str, dict[str, float]]] = {}
     with told(place()):
         forward = load_forward(heads, base)
         trivial = read_record(heads)["training"].get("answer_median")
         for path in samples:
             loaded = Samples.load(path)
             loaded.items = loaded.items[: limit or None]
+            marks = []
             for size in block:
-                results[f"{path.stem} / {size}"] = Acceptance(forward, size).measure(loaded)
+                done = Acceptance(forward, size).marks(loaded)
+                marks.append([found for _, found in done])
+                results[f"{path.stem} / {size}"] = summary([sample for sample, _ in done], marks[-1], size)
+            if shapes:
+                steps[path.stem] = shape_figures(marks, UNMEASURED)
             lengths[path.stem] = length_figures(forward, loaded, trivial)
     if as_json:
-        click.echo(json.dumps({"acceptance": results, "length": lengths}))
+        click.echo(json.dumps({"acceptance": results, "shapes": steps, "length": lengths}))
         return
     table = Table(
         "samples / block", "drafts", "accepted from 0", "from 1", "TPF", "copied", "new", "copied share"
@@ -75,6 +101,8 @@ def acceptance(
     console = Console()
     console.print(table)
     console.print(positions)
+    if steps:
+        console.print(_by_shape(steps))
     for name, found in lengths.items():
         if found:
             console.print(
@@ -82,3 +110,15 @@ def acceptance(
                 f"(always the median: {found['trivial_median_relative_error']:.2f}), "
                 f"{found['canvas_grew']:.0%} of canvases grow"
             )
+
+
+def _by_shape(steps: dict[str, dict[str, dict[str, float]]]) -> Table:
+    from rich.table import Table
+
+    table = Table("samples", "steps of", "tokens a step", "tokens/s")
+    for name, found in steps.items():
+        for shape, figures in found.items():
+            table.add_row(
+                name, shape, f"{figures['tokens_a_step']:.2f}", f"{figures['tokens_a_second']:,.0f}"
+            )
+    return table

@@ -40,7 +40,7 @@ DRAFT_TOKENS = 3072  # a row and pass
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """For one sample and each answer token but the last: was draft j of the block anchored before it right?
+    """For one sample and each answer token: was draft j of the block anchored before it right?
     plain, refined: [A, B] bool; anchor a is the column before answer token a, state 0 predicts token a
     itself. second: was it the refined draft's second choice? sure: probability of its best and second best
     token [A, B, 2]."""
@@ -68,10 +68,16 @@ class Acceptance:
     ) -> None:
         self.forward, self.block, self.candidates, self.T = forward, block, candidates, row_tokens
 
-    @torch.no_grad()
     def measure(self, samples: Samples) -> dict[str, Any]:
         """Figures over all samples with at least two answer tokens; see `summary`. Raises DataError when none
         is left."""
+        done = self.marks(samples)
+        return summary([s for s, _ in done], [m for _, m in done], self.block)
+
+    @torch.no_grad()
+    def marks(self, samples: Samples) -> list[tuple[Sample, Marks]]:
+        """The samples with at least two answer tokens that fit into a row, with their marks, in their order.
+        Raises DataError when there are none."""
         usable = [s for s in samples if len(s.answer) >= 2 and len(s.prompt) + len(s.answer) <= self.T]
         if not usable:
             raise DataError(
@@ -84,8 +90,7 @@ class Acceptance:
         for start in range(0, len(rows), ROWS):
             for index, found in self._rows(usable, rows[start : start + ROWS]):
                 marks[index] = found
-        done = [(s, m) for s, m in zip(usable, marks, strict=True) if m is not None]
-        return summary([s for s, _ in done], [m for _, m in done], self.block)
+        return [(s, m) for s, m in zip(usable, marks, strict=True) if m is not None]
 
     def _rows(
         self, samples: Sequence[Sample], rows: Sequence[tuple[int, ...]]
