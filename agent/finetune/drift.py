@@ -22,6 +22,7 @@ BLOCK = 16
 PROBES = 48
 CPU_PROBES, CPU_TOKENS = 2, 24  # every answer token costs a draft block
 _CHUNK = 256
+_WIDTHS = 256  # widths of a row are multiples of it
 
 
 def drift(base: str, old: Path | None, new: Path, probe: Samples) -> dict[str, Any]:
@@ -62,29 +63,38 @@ def _drift(base: str, old: Path | None, new: Path, probe: Samples) -> dict[str, 
     return figures
 
 
+def _width(probe: Samples) -> int:
+    """Of a row that holds any one sample; a row each costs less than one wide row."""
+    longest = max(len(s.prompt) + len(s.answer) for s in probe)
+    return -(-longest // _WIDTHS) * _WIDTHS
+
+
 def _accepted(forward: PackedForward, probe: Samples) -> float:
     from model.train.acceptance import Acceptance
 
-    width = max(len(s.prompt) + len(s.answer) for s in probe)  # a row each costs less than one wide row
-    return float(Acceptance(forward, BLOCK, row_tokens=width).measure(probe)["tpf_refined"]["all"])
+    found = Acceptance(forward, BLOCK, row_tokens=_width(probe)).measure(probe)
+    return float(found["tpf_refined"]["all"])
 
 
 def _states(forward: PackedForward, probe: Samples) -> torch.Tensor:
-    """Final states [N, D] that predict the answer tokens of the probe, one sample a pass."""
+    """Final states [N, D] that predict the answer tokens of the probe, a sample a row."""
     import torch
 
+    from model.train.acceptance import ROWS
     from model.train.packing import lay_out
 
     found = []
+    # On a GPU the rows and width of `Acceptance`: a pass of another shape is compiled anew, and after a few
+    # of those not at all.
+    count = ROWS if forward.flex else 1
     with torch.no_grad():
-        for sample in probe:
-            length = len(sample.prompt) + len(sample.answer)
-            # Padded to few widths: equal shapes compile once on a GPU.
-            width = -(-length // 256) * 256
-            ids, position, document, answer = lay_out([[sample]], width, forward.heads.mask_id or 0)
-            rows = {"ids_RT": ids, "position_RT": position, "document_RT": document}
-            moved = {name: torch.from_numpy(row).to(forward.device) for name, row in rows.items()}
+        for start in range(0, len(probe), count):
+            rows = [[sample] for sample in probe.items[start : start + count]]
+            rows += [[]] * (count - len(rows))
+            ids, position, document, answer = lay_out(rows, _width(probe), forward.heads.mask_id or 0)
+            arrays = {"ids_RT": ids, "position_RT": position, "document_RT": document}
+            moved = {name: torch.from_numpy(array).to(forward.device) for name, array in arrays.items()}
             states, _ = forward.clean(cast("Any", SimpleNamespace(**moved)))
-            column = torch.from_numpy(answer[0].nonzero()[0] - 1).to(forward.device)
-            found.append(states[0, column])
+            row, column = (torch.from_numpy(x).to(forward.device) for x in answer.nonzero())
+            found.append(states[row, column - 1])
     return torch.cat(found)

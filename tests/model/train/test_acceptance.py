@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from model.data.samples import Sample
-from model.train.acceptance import Marks, copies, lookup, replay, summary, with_siblings
+import numpy as np
+import pytest
+
+from model.data.samples import Sample, Samples
+from model.train import acceptance, lengths
+from model.train import restore as edits
+from model.train.acceptance import Acceptance, Marks, copies, lookup, replay, summary, with_siblings
+from model.train.load import load_forward
+from tests.model.tiny_engines import make_engine
+from tests.model.train.compiled_shapes import CompiledShapes
+from tests.model.train.tiny_run import counting
 
 
 def sample(prompt: list[int], answer: list[int]) -> Sample:
@@ -49,3 +58,26 @@ def test_a_sibling_goes_on_behind_a_miss_that_it_has_right() -> None:
     assert with_siblings(marks, 1).tolist() == [2, 5]
     sure[:, 3] = 0.99, 0.001
     assert with_siblings(marks, 1).tolist() == [2, 2]
+
+
+def test_measuring_compiles_few_passes_whatever_the_samples_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of `model acceptance` and `model restore` over files of several sizes, in one process."""
+    engine = make_engine(tmp_path)
+    folder = engine.weights._heads_folder
+    assert folder is not None
+    forward = load_forward(folder, str(engine.folder))
+    forward.flex = True
+    shapes = CompiledShapes(monkeypatch)
+    monkeypatch.setattr(acceptance, "DRAFT_TOKENS", 96)
+    monkeypatch.setattr(lengths, "ROW_TOKENS", 160)
+    monkeypatch.setattr(edits, "ROW_TOKENS", 96)
+    for count in (2, 9):
+        some = Samples(counting(count).items)
+        for block in (16, 32):
+            assert Acceptance(forward, block, row_tokens=160).measure(some)["samples"] == count
+        lengths.length_figures(forward, some)
+        assert edits.restore(forward, some, confidence=0.0)["answers"] == count
+    # A clean pass for acceptance and length, one for edits; a draft pass a block size, one for edits.
+    assert (len(shapes.masks), len(shapes.passes)) == (5, 5)
