@@ -15,6 +15,7 @@ from statistics import fmean, median
 from typing import Any
 
 Row = dict[str, Any]
+SCORES = "scores.json"  # the line of `evals score --json` on an arm's answers, put there where a sandbox is
 TAIL = 5  # log records whose mean is called final
 LOSSES = ("loss", "token", "right", "refined_right", "next_token", "length")
 # key of a row -> heading, and whether the ratio to the baseline stands beside it
@@ -49,6 +50,9 @@ def row(name: str, folder: Path, error: str = "") -> Row:
         found = _json(path)
         made[f"answers of the base, {path.stem}"] = found["same"]
         made[f"kept before the first other token, {path.stem}"] = found["kept"]
+    scores = _json(folder / SCORES)
+    for name, found in scores.get("pass_at_k", {}).items():
+        made[f"pass@1, {scores['dataset']} {name}"] = round(found["pass@1"]["value"], 4)
     for name, found in _json(folder / "restore.json").get("restore", {}).items():
         if found:
             made[f"restored, {name}"], made[f"whole again, {name}"] = found["restored"], found["exact"]

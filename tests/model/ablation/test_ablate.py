@@ -16,7 +16,7 @@ from model.ablation.agreement import agreement
 from model.ablation.arm import ArmRun
 from model.ablation.plan import Evaluation, Plan
 from model.ablation.pool import run_all
-from model.ablation.table import markdown, with_ratios
+from model.ablation.table import markdown, row, with_ratios
 from model.commands.ablate import ablate
 from model.data.samples import Sample, Samples
 from model.train.trainer import Trainer
@@ -91,6 +91,18 @@ def test_ratios_are_to_the_first_arm() -> None:
     assert "| b | 5 (2.50x) | 6 (1.50x) |" in text
     assert "| c (failed) |  |  |" in text
     assert "- c: no memory (c/log.txt)" in text
+
+
+def test_the_table_has_the_scores_that_were_put_there(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.jsonl").write_text('{"memory_gib": 1.0, "draft_tokens_per_s": 2.0}\n')
+    (tmp_path / "train.json").write_text('{"wall_s": 3.0}')
+    assert not [key for key in row("arm", tmp_path) if key.startswith("pass@1")]
+    score = {"base": {"pass@1": {"value": 0.506098}}, "plus": {"pass@1": {"value": 0.487805}}}
+    (tmp_path / "scores.json").write_text(json.dumps({"dataset": "humaneval+", "pass_at_k": score}))
+    made = row("arm", tmp_path)
+    assert (made["pass@1, humaneval+ base"], made["pass@1, humaneval+ plus"]) == (0.5061, 0.4878)
+    assert "| pass@1, humaneval+ base | pass@1, humaneval+ plus |" in markdown([made], "title")
 
 
 def test_agreement_ends_at_the_first_other_token() -> None:
