@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 
 from model.kernels.choice import greedy, log_p
+from model.lenience import settled, slack
 from model.request import GenerateRequest
-from model.sampling import Kind, gumbel, sample
+from model.sampling import Kind, gumbel, warm_scores
 
 
 class Draw:
@@ -20,6 +21,7 @@ class Draw:
         self.temperature = torch.ones((), dtype=torch.float32, device=device)
         self.top_p = torch.ones((), dtype=torch.float32, device=device)
         self.seed = torch.zeros((), dtype=torch.int64, device=device)
+        self.slack = torch.zeros((), dtype=torch.float32, device=device)
         self._put: tuple[float, float, int] | None = None
 
     def put(self, request: GenerateRequest) -> None:
@@ -32,17 +34,31 @@ class Draw:
         self.top_p.fill_(request.top_p)
         self.seed.fill_(request.seed)
 
+    def put_lenience(self, lenience: float, request: GenerateRequest) -> None:
+        """How far below its own choice the AR head lets a draft stay; read by lenient steps only."""
+        self.slack.fill_(slack(lenience, request.temperature))
+
     def choose(
-        self, logits_NV: torch.Tensor, positions_N: torch.Tensor, kind: Kind
+        self,
+        logits_NV: torch.Tensor,
+        positions_N: torch.Tensor,
+        kind: Kind,
+        drafts_N: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The tokens [N] for these absolute positions, those that `pick` gives, behind their report [3, N]
-        (model.kernels.choice).
+        (model.kernels.choice). drafts: of these positions, -1 for none; those that the lenience lets stay are
+        the tokens there.
         """
-        report, best = greedy(logits_NV)
-        if not kind.warm:
-            return report, best
-        top_p = self.top_p if kind.cut else 1.0
-        ids = sample(logits_NV, positions_N, self.temperature, top_p, self.seed)
+        report, ids = greedy(logits_NV)
+        if not kind.warm and drafts_N is None:
+            return report, ids
+        scores_NV = logits_NV
+        if kind.warm:
+            top_p = self.top_p if kind.cut else 1.0
+            scores_NV = warm_scores(logits_NV, positions_N, self.temperature, top_p, self.seed)
+            ids = scores_NV.argmax(-1)
+        if drafts_N is not None:
+            ids = settled(scores_NV, ids, drafts_N, self.slack)
         norm = report[2]
         return torch.stack((ids.float(), log_p(logits_NV, ids, norm), norm)), ids
 

@@ -24,6 +24,7 @@ from model.fullmemory import give_back, told
 from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.lastcache import LastCache
+from model.lenience import EXACT
 from model.plan import Planner
 from model.planners import Planners
 from model.prompt import check_context, prompt_ids
@@ -222,9 +223,12 @@ class Engine:
             self.forget()
         runner = self.weights.runner if plain else self.weights.wide
         capacity = len(prompt) + request.max_tokens
-        steps = self._whole_steps(request, capacity) if mode == "verified" and not plain else None
+        lenience = None if plain else self._lenience(request, mode)
+        steps = None if lenience is None else self._whole_steps(request, capacity)
         # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
-        decode = self._decoder(runner, request, "ar" if plain and mode == "verified" else mode, steps)
+        decode = self._decoder(
+            runner, request, "ar" if plain and mode == "verified" else mode, lenience, steps
+        )
         cache = self._last.take(runner, prompt, capacity)
         if steps is not None and not steps.serves(cache):
             cache = runner.cache(capacity)  # a longer answer's, of another kind, was left
@@ -237,21 +241,34 @@ class Engine:
         finally:
             self._last.put(runner, [*prompt, *session.ids], cache)
 
+    def _lenience(self, request: GenerateRequest, mode: Decode) -> float | None:
+        """Where the AR head judges drafts, how leniently (model.lenience); None where it does not."""
+        if mode == "diffusion":
+            return Rules.of(request).lenience
+        return EXACT if mode == "verified" else None
+
     def _decoder(
-        self, runner: Runner, request: GenerateRequest, mode: Decode, steps: WholeSteps | None
+        self,
+        runner: Runner,
+        request: GenerateRequest,
+        mode: Decode,
+        lenience: float | None,
+        steps: WholeSteps | None,
     ) -> Decoder:
-        """steps: for `verified` in whole steps."""
+        """lenience: where the AR head judges drafts; steps: where it does so in whole steps."""
         if mode == "ar":
             return partial(ar.decode, runner)
         if mode == "lookup":
             return partial(lookup.decode, runner, pace=self.planners.of_copies(runner, request))
-        if mode == "diffusion":
+        if lenience is None:
             parts = flow.Parts(runner, self.tokenizer, self.draft_limit)
             return partial(flow.decode, parts, rules=Rules.of(request))
         if steps is not None:
-            return partial(verified.decode_whole, steps, planner=self.planners.of_steps(steps, request))
-        planner = self.planners.of_passes(runner)
-        return partial(verified.decode, runner, drafter=self._drafter(runner), planner=planner)
+            planned = self.planners.of_steps(steps, request)
+            return partial(verified.decode_whole, steps, planner=planned, lenience=lenience)
+        planner = self.planners.of_passes(runner, request)
+        drafter = self._drafter(runner)
+        return partial(verified.decode, runner, drafter=drafter, planner=planner, lenience=lenience)
 
     def _session(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
@@ -280,7 +297,9 @@ class Engine:
         self.planners.fix(planner)
 
     def _whole_steps(self, request: GenerateRequest, capacity: int) -> WholeSteps | None:
-        """`verified` steps that a device does by itself, where it can and the request leaves it free."""
+        """Steps of judged drafts that a device does by itself, where it can and the request leaves it
+        free.
+        """
         if self._own_drafter is not None or request.block is not None:
             return None
         return self.weights.wide.whole_steps(capacity, self.draft_limit)

@@ -80,10 +80,21 @@ class ArStep:
 
 
 class VerifiedStep:
-    """Columns of the pass: the line, the siblings, the blocks."""
+    """Columns of the pass: the line, the siblings, the blocks. lenient: drafts may stay that the AR head did
+    not choose (model.lenience); how lenient it is is data of the step.
+    """
 
-    def __init__(self, runner: CudaRunner, shape: Shape, parts: DraftParts, kind: Kind, reach: int) -> None:
+    def __init__(
+        self,
+        runner: CudaRunner,
+        shape: Shape,
+        parts: DraftParts,
+        kind: Kind,
+        reach: int,
+        lenient: bool = False,
+    ) -> None:
         self._runner, self._parts, self._kind, self._reach = runner, parts, kind, reach
+        self._lenient = lenient
         self.masks, self.siblings, self.points = shape.masks, shape.siblings, tuple(range(shape.blocks))
         device = runner.device
         m, b, k, own = shape.masks, shape.masks + 1, shape.blocks, shape.siblings * SIBLING
@@ -148,7 +159,11 @@ class VerifiedStep:
         states = runner.forward(x, fields, self._route, self._reach, siblings)
         logits = linear(states[: self._clean], base.head_weight(), runner.space)
         positions = torch.cat((length + 1 + self._block, due + 1))
-        report, chosen = runner.draw.choose(logits, positions, self._kind)
+        drafted = None
+        if self._lenient:
+            following = F.pad(beside[:, 1:], (0, 1), value=-1)
+            drafted = torch.cat((F.pad(draft, (0, 1), value=-1), following.flatten()))
+        report, chosen = runner.draw.choose(logits, positions, self._kind, drafted)
         accepted = (draft == chosen[: self.masks]).long().cumprod(0).sum()
         pending = chosen.gather(0, accepted[None])
         taken, added = accepted * 0, accepted * 0

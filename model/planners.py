@@ -39,10 +39,12 @@ class Planners:
         """Plan all passes with this one (None: with fresh ones, over widths looked up again)."""
         self._fixed, self._widths = planner, None
 
-    def of_passes(self, runner: Runner) -> Planner:
-        """For `verified`, pass by pass."""
+    def of_passes(self, runner: Runner, request: GenerateRequest) -> Planner:
+        """Of judged drafts, pass by pass."""
         if self._fixed is not None:
             return self._fixed
+        if request.block is not None:
+            return Planner(limit=31)  # the request decides: no need to know what widths cost
         if self._widths is None:
             self._measuring()
             self._widths = width_curve(runner)

@@ -1,4 +1,8 @@
-"""`Rules`: which masked positions of a window `diffusion` makes visible after a pass.
+"""`Rules`: which draft tokens `diffusion` commits, and when.
+
+`commit` says who decides: `lenient` (the default) lets the AR head judge drafts (model.lenience, `threshold`
+is the lenience); `prefix` and `block` run freely, by the diffusion head's own confidence (model.diffusion).
+Of these two a rule says which masked positions of a window become visible after a pass:
 
     threshold   positions whose confidence reaches `threshold`
     entropy     the most certain ones, while their summed entropy stays below `bound`
@@ -16,19 +20,25 @@ import torch
 from model.errors import RequestError
 from model.request import GenerateRequest
 
+LENIENCE, CONFIDENCE = 0.3, 0.9
+"""`threshold` of a lenient answer and of a free one, where the request gives none."""
+COMMITS = ("lenient", "prefix", "block")
+_INSIDE = {"flight", "edit", "delay", "order"}
+_FREE = {"rule", "bound", "scaffold", *_INSIDE}
+"""Of a free answer; those of `_INSIDE` need an open block."""
 _FURTHER = 0.05
 """Later blocks of a window follow earlier ones: they need more certainty the further ahead they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """block: tokens filled together. flight: blocks open at once. rule: threshold or entropy. edit:
-    confidence from which a visible token is rewritten (1: never). delay: passes that a full block stays
-    open.
+    """block: tokens filled together. threshold: confidence that commits, or lenience. flight: blocks open at
+    once. rule: threshold or entropy. edit: confidence from which a visible token is rewritten (1: never).
+    delay: passes that a full block stays open.
     """
 
     block: int = 32
-    threshold: float = 0.9
+    threshold: float = CONFIDENCE
     rule: str = "threshold"
     commit: str = "prefix"
     bound: float = 0.1
@@ -40,23 +50,31 @@ class Rules:
     @classmethod
     def of(cls, request: GenerateRequest) -> Rules:
         """From a request; what it leaves open is the default. Raises RequestError for what cannot be."""
-        known = {"rule", "commit", "bound", "flight", "edit", "delay", "order"}
-        extra = {key: value for key, value in request.extra.items() if key in known}
-        inside = sorted(extra.keys() & {"flight", "edit", "delay", "order"})
-        extra.setdefault("commit", "block" if inside else "prefix")
+        free = sorted(request.extra.keys() & _FREE)
+        inside = sorted(request.extra.keys() & _INSIDE)
+        commit = request.extra.get("commit", "block" if inside else "prefix" if free else "lenient")
+        extra = {key: request.extra[key] for key in free if key != "scaffold"}
         block = 32 if request.block is None else request.block
-        rules = cls(block=block, threshold=request.threshold or 0.9, **extra)
+        threshold = request.threshold or (LENIENCE if commit == "lenient" else CONFIDENCE)
+        rules = cls(block=block, threshold=threshold, commit=commit, **extra)
         if not 8 <= rules.block <= 128:
             raise RequestError(f"block is {rules.block}; diffusion fills blocks of 8 to 128 tokens")
         if rules.rule not in ("threshold", "entropy"):
             raise RequestError(f"rule is {rules.rule!r}; it is threshold or entropy")
-        if rules.commit not in ("prefix", "block"):
-            raise RequestError(f"commit is {rules.commit!r}; it is prefix or block")
-        if rules.commit == "prefix" and inside:
+        if commit not in COMMITS:
+            raise RequestError(f"commit is {commit!r}; it is one of {', '.join(COMMITS)}")
+        if commit == "lenient" and free:
+            raise RequestError(f"{', '.join(free)} need commit=prefix or block: here the AR head judges")
+        if commit == "prefix" and inside:
             raise RequestError(f"{', '.join(inside)} need commit=block: a prefix leaves nothing open")
         if not 1 <= rules.flight <= 4 or rules.delay < 0:
             raise RequestError("flight is 1 to 4 blocks, delay 0 or more passes")
         return rules
+
+    @property
+    def lenience(self) -> float | None:
+        """Of the AR head as a judge (model.lenience); None when the diffusion head runs freely."""
+        return self.threshold if self.commit == "lenient" else None
 
     def visible(
         self,

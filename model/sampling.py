@@ -119,10 +119,21 @@ def pick(
     seed: int = 0,
 ) -> torch.Tensor:
     """The token [N] of each row. positions: absolute positions of the tokens to be chosen."""
+    return scores(logits_NV, positions_N, temperature=temperature, top_p=top_p, seed=seed).argmax(-1)
+
+
+def scores(
+    logits_NV: torch.Tensor,
+    positions_N: torch.Tensor,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> torch.Tensor:
+    """What `pick` takes the largest of [N, V]: the logits, or log p + noise at a temperature above 0."""
     if temperature <= 0:
-        return logits_NV.argmax(-1)
-    warm = _scalar(temperature, logits_NV, torch.float32)
-    return sample(logits_NV, positions_N, warm, top_p, seed)
+        return logits_NV
+    return warm_scores(logits_NV, positions_N, _scalar(temperature, logits_NV, torch.float32), top_p, seed)
 
 
 def pick_rows(
@@ -150,9 +161,20 @@ def sample(
     """`pick` at temperatures above 0, with settings that lie on the device: one, or one a row ([N, 1], seeds
     [N]).
     """
+    return warm_scores(logits_NV, positions_N, temperature, top_p, seed).argmax(-1)
+
+
+def warm_scores(
+    logits_NV: torch.Tensor,
+    positions_N: torch.Tensor,
+    temperature: torch.Tensor,
+    top_p: float | torch.Tensor,
+    seed: int | torch.Tensor,
+) -> torch.Tensor:
+    """`scores` with the settings of `sample`."""
     scaled = keep_top_p(logits_NV.float() / temperature, top_p)
     ids = torch.arange(logits_NV.shape[-1], device=logits_NV.device)
-    return (scaled + gumbel(seed, positions_N, ids)).argmax(-1)
+    return scaled + gumbel(seed, positions_N, ids)
 
 
 def logprob(logits_NV: torch.Tensor, ids_N: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ import torch
 
 from model.draftparts import DraftParts
 from model.fused import VerifiedStep
+from model.lenience import EXACT
 from model.sampling import GREEDY, Kind
 from model.shapes import PLAIN, SHAPES, Shape
 from model.verified import Verified
@@ -36,7 +37,7 @@ class WholeSteps:
         self.runner, self.limit = runner, limit
         self._parts: DraftParts | None = None
         self._captured: dict[tuple[object, ...], VerifiedStep] = {}
-        self._length, self._reach, self._kind = 0, 0, GREEDY
+        self._length, self._reach, self._kind, self._lenient = 0, 0, GREEDY, False
         self._running: VerifiedStep | None = None  # None: a plain one
 
     def serves(self, cache: KVCache) -> bool:
@@ -44,11 +45,14 @@ class WholeSteps:
         return cache is self.runner.kv
 
     @torch.inference_mode()
-    def begin(self, request: GenerateRequest, token: int, length: int, tokens: int) -> None:
+    def begin(
+        self, request: GenerateRequest, token: int, length: int, tokens: int, lenience: float = EXACT
+    ) -> None:
         """An answer of up to `tokens` after `token`, the cache holding the `length` tokens before it."""
         runner = self.runner
-        self._kind = Kind.of(request)
+        self._kind, self._lenient = Kind.of(request), lenience < EXACT
         runner.draw.put(request)
+        runner.draw.put_lenience(lenience, request)
         self._length, self._reach = length, runner.reach(length + tokens + WIDEST_SHAPE)
         runner.pending.fill_(token)
         runner.draft.fill_(-1)
@@ -83,11 +87,13 @@ class WholeSteps:
         return made
 
     def _step(self, shape: Shape) -> VerifiedStep:
-        key = shape, self._kind, self._reach, tuple(self.runner.head_of.items())
+        key = shape, self._kind, self._lenient, self._reach, tuple(self.runner.head_of.items())
         if key not in self._captured:
             if self._parts is None:
                 self._parts = DraftParts(self.runner, self.limit)
-            self._captured[key] = VerifiedStep(self.runner, shape, self._parts, self._kind, self._reach)
+            self._captured[key] = VerifiedStep(
+                self.runner, shape, self._parts, self._kind, self._reach, self._lenient
+            )
         return self._captured[key]
 
     def trial(self, request: GenerateRequest, shape: Shape, length: int) -> None:

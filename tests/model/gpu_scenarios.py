@@ -86,6 +86,7 @@ def decode(runner: CudaRunner, shapes: tuple[Shape, ...] = (*SHAPES, WIDE)) -> N
     for kind in KINDS:
         for shape in shapes:
             VerifiedStep(runner, shape, some, kind, 1024).hang(range(shape.blocks))
+            VerifiedStep(runner, shape, some, kind, 1024, lenient=True)
     VerifiedStep(runner, SHAPES[0], whole, KINDS[0], 33_000)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import torch
 
+from model import lenience, sampling
 from model.ar import choose
 from model.bench_rows.fused import shape_rows
 from model.cuda import CudaRunner
@@ -18,7 +20,7 @@ from model.runner import Runner
 from model.session import Session
 from model.shapes import LONGEST, PLAIN, Shape, ShapePlanner
 from model.tokenizer import Tokenizer
-from model.verified import _parts, decode_whole
+from model.verified import _parts, agreed, decode_whole
 from tests.model.interpreted_models import make_runners
 from tests.model.tiny_heads import MASK_ID
 
@@ -150,6 +152,71 @@ def check_siblings(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> 
     assert after == truth[7:10]
 
 
+def second_choices(slow: Runner, request: GenerateRequest, count: int) -> tuple[list[int], list[float]]:
+    """Drafts, those at odd places the AR head's second choice after the ones before, and how far each lies
+    below the first choice.
+    """
+    cache, last = prefilled(slow), PROMPT[-1]
+    draft, below = [], []
+    settings = {"temperature": request.temperature, "top_p": request.top_p, "seed": request.seed}
+    for place in range(count):
+        states = slow.run(cache, [slow.clean([last], cache.length[0])])
+        cache.keep(1)
+        scores = sampling.scores(slow.logits(states), torch.tensor([cache.length[0]]), **settings)
+        top = scores[0].topk(2)
+        last = int(top.indices[place % 2])
+        draft.append(last)
+        below.append(float(top.values[0] - top.values[place % 2]))
+    return draft, below
+
+
+def check_lenient(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
+    """A lenient step keeps what the plain path keeps, with its log probabilities and its draft; plain steps
+    go on from the cache that it leaves. Without lenience it is the exact step, bit for bit.
+    """
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    shape, points, start = Shape(8, 2), (0, 5), len(PROMPT) - 1
+    draft, below = second_choices(slow, request, 6)
+    assert below[1] < below[3]  # so there is a lenience that keeps the first of them only
+    enough = math.exp(-(below[1] + min(below[3], below[1] + 1)) / 2 * (request.temperature or 1.0))
+    made = {}
+    for how in (lenience.EXACT, enough, 1e-30):
+        cache = prefilled(slow)
+        states = slow.run(cache, _parts(slow, [PROMPT[-1], *draft], start, Plan(6, 8, points), draft))
+        ids, logs, _ = lenience.choose(slow.logits(states[:7]), draft, start + 1, request, how)
+        accepted = agreed([PROMPT[-1], *draft], ids)
+        prefilled(fast)
+        steps.begin(request, PROMPT[-1], start, 60, how)
+        fast.draft[:6].copy_(torch.tensor(draft))
+        steps.launch(shape, points)
+        made[how] = steps.collect()
+        assert made[how].ids == ids[: accepted + 1]
+        assert all(abs(a - b) < 1e-3 for a, b in zip(made[how].logs, logs, strict=False))
+        point = max(p for p in points if p <= accepted)
+        block = states[7 + points.index(point) * 9 :][:9]
+        known = [*[PROMPT[-1], *draft][point : accepted + 1], ids[accepted]]
+        drafted = Drafter(slow, MASK_ID).propose(block, known, start + accepted + 2, request).ids
+        assert made[how].draft == drafted[:8]
+        cache.keep(accepted + 1)
+        last = ids[accepted]
+        for _ in range(2):
+            states = slow.run(cache, [slow.clean([last], cache.length[0])])
+            cache.keep(1)
+            (last,), _, _ = choose(slow.logits(states), cache.length[0], request)
+            steps.launch(PLAIN, ())
+            assert steps.collect().ids == [last]
+    # What top-p cuts off stays under no lenience.
+    most = 6 if math.isfinite(below[3]) else 3
+    assert [len(step.ids) - 1 for step in made.values()] == [1, 3, most]
+    prefilled(fast)
+    steps.begin(request, PROMPT[-1], start, 60)
+    steps._lenient = True
+    fast.draft[:6].copy_(torch.tensor(draft))
+    steps.launch(shape, points)
+    assert steps.collect() == made[lenience.EXACT]
+
+
 def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
     """The decoder over whole steps gives the answer of `ar`, whatever its planner likes."""
     tokenizer = Tokenizer(folder / "tiny")
@@ -182,6 +249,7 @@ check_ar(*runners)
 for each in REQUESTS:
     check_shapes(*runners, each)
     check_siblings(*runners, each)
+    check_lenient(*runners, each)
     check_whole(place, *runners, each)
 check_bench(runners[1])
 print("all equal")

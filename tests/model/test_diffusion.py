@@ -27,6 +27,7 @@ def engine(tmp_path_factory):
 
 def run(engine, **changes):
     base = GenerateRequest(prompt="def f(x):\n", max_tokens=50, decode="diffusion", block=8)
+    changes["extra"] = {"scaffold": 24} | changes.get("extra", {})  # free running, by prefix or by block
     request = dataclasses.replace(base, **changes)
     steps = list(engine.generate(request))
     return steps, steps[-1].result
@@ -113,7 +114,9 @@ def test_a_stop_string_that_spans_two_blocks(engine):
 
 def test_cancel_in_the_middle_of_a_block(engine):
     cancel = threading.Event()
-    request = GenerateRequest(prompt="x", max_tokens=60, decode="diffusion", block=16, threshold=1.0)
+    request = GenerateRequest(
+        prompt="x", max_tokens=60, decode="diffusion", block=16, threshold=1.0, extra={"commit": "prefix"}
+    )
     steps = []
     for step in engine.generate(request, cancel):
         steps.append(step)
@@ -130,8 +133,11 @@ def test_a_block_larger_than_the_canvas_is_cut_to_it(engine):
 
 def test_diffusion_at_the_end_of_the_context(engine):
     ids = tuple(i % 256 for i in range(2040))
-    request = GenerateRequest(prompt_ids=ids, max_tokens=8, decode="diffusion", block=32)
-    assert complete(engine, request).tokens <= 8
+    for commit in ("lenient", "prefix", "block"):
+        request = GenerateRequest(
+            prompt_ids=ids, max_tokens=8, decode="diffusion", block=32, extra={"commit": commit}
+        )
+        assert complete(engine, request).tokens <= 8
 
 
 def test_diffusion_without_a_head_is_refused(engine):

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from model.ar import choose
 from model.drafter import Drafter
+from model.lenience import choose
 from model.plan import Plan, coverage
 from model.request import GenerateRequest, complete
 from model.shapes import PLAIN
@@ -26,7 +26,8 @@ class PlainSteps:
         self.cache = cache
         return True
 
-    def begin(self, request, token, length, tokens) -> None:
+    def begin(self, request, token, length, tokens, lenience) -> None:
+        self.lenience = lenience
         self.request, self.pending, self.draft, self.first = request, token, [], length + 1
         self.drafter = Drafter(self.runner, self.limit)
 
@@ -40,7 +41,8 @@ class PlainSteps:
         points = () if shape == PLAIN else tuple(p for p in self.points if p < len(line))
         plan = Plan(len(line) - 1, shape.masks, points)
         states = self.runner.run(self.cache, _parts(self.runner, line, start, plan, line[1:]))
-        ids, logs, _ = choose(self.runner.logits(states[: len(line)]), start + 1, self.request)
+        logits = self.runner.logits(states[: len(line)])
+        ids, logs, _ = choose(logits, line[1:], start + 1, self.request, self.lenience)
         accepted = 0
         while accepted < len(line) - 1 and line[accepted + 1] == ids[accepted]:
             accepted += 1

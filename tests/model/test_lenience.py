@@ -1,0 +1,215 @@
+"""Drafts that the AR head judges leniently: what stays satisfies the rule, what does not is rewritten, and
+without lenience the answer is that of `ar`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.drafter import Drafter, Proposal, Sibling
+from model.lenience import settled, slack
+from model.request import GenerateRequest, complete
+from model.sampling import logprob, scores
+from tests.model.test_whole import PlainSteps
+from tests.model.tiny_engines import requests, same
+
+lenient = requests.flatmap(
+    lambda request: st.builds(
+        lambda block: dataclasses.replace(request, decode="diffusion", block=block),
+        st.sampled_from([None, 8, 16]),
+    )
+)
+
+
+class Chosen(Drafter):
+    """Drafts and siblings of random tokens, or of the given ones."""
+
+    def __init__(self, seed: int, pool=range(256)) -> None:
+        self._generator, self._pool = torch.Generator().manual_seed(seed), list(pool)
+
+    def _some(self, count: int) -> list[int]:
+        places = torch.randint(0, len(self._pool), (count,), generator=self._generator).tolist()
+        return [self._pool[place] for place in places]
+
+    def propose(self, h_BD, known, position, request, siblings=0):
+        count = h_BD.shape[0] - len(known) + 1
+        places = torch.randperm(count, generator=self._generator)[:siblings].tolist()
+        return Proposal(self._some(count), tuple(Sibling(at, tuple(self._some(8))) for at in places))
+
+
+def check(engine, request, steps) -> int:
+    """Every token of an answer against the rule, from one plain pass over all of it, and its log probability
+    bit for bit. Returns how many are not the AR head's own choice.
+    """
+    result = steps[-1].result
+    runner = engine.weights.wide
+    prompt = engine.encode(request)
+    ids, first = [*prompt, *result.token_ids], len(prompt)
+    cache = runner.cache(len(ids))
+    states = runner.run(cache, [runner.clean(ids[:-1], 0)])
+    logits = runner.logits(states)[first - 1 :]
+    positions = torch.arange(first, len(ids))
+    score = scores(logits, positions, temperature=request.temperature, top_p=request.top_p, seed=request.seed)
+    token = torch.tensor(result.token_ids)
+    best = score.argmax(-1)
+    value, top = (score.gather(-1, x[:, None])[:, 0].float() for x in (token, best))
+    other = token != best
+    assert bool((value > top + slack(request.threshold, request.temperature))[other].all())
+    assert result.logprobs == tuple(logprob(logits, token).tolist())
+    revised = [token for step in steps for token in step.revised]
+    committed = {token.position: token for step in steps for token in step.committed}
+    assert all(committed[t.position] == t and t.id == best[t.position] for t in revised)
+    assert all(len(step.revised) <= 1 for step in steps)
+    ends = engine.tokenizer.eos_ids
+    assert not set(result.token_ids[:-1]) & ends
+    assert result.finish_reason == "length" or result.token_ids[-1] in ends
+    return int(other.sum())
+
+
+@settings(max_examples=40)
+@given(request=lenient, which=st.integers(0, 3), seed=st.integers(0, 99))
+def test_without_lenience_it_is_ar_token_for_token(engines, request, which, seed):
+    engine = engines[which]
+    plain = complete(engine, dataclasses.replace(request, decode="ar"))
+    engine.draft_with(Chosen(seed, plain.token_ids) if seed % 2 else None)
+    assert same(plain, complete(engine, dataclasses.replace(request, threshold=1.0)))
+
+
+@settings(max_examples=60)
+@given(
+    request=lenient,
+    which=st.integers(0, 3),
+    threshold=st.sampled_from([0.9, 0.5, 0.1, 0.01, 1e-6]),
+    seed=st.integers(0, 99),
+)
+def test_what_stays_satisfies_the_rule(engines, request, which, threshold, seed):
+    """And the cache it leaves is that of its text."""
+    engine = engines[which]
+    request = dataclasses.replace(request, threshold=threshold)
+    engine.draft_with(Chosen(seed) if seed % 2 else None)
+    steps = list(engine.generate(request))
+    ids = steps[-1].result.token_ids
+    following = GenerateRequest(prompt_ids=(*request.prompt_ids, *ids), max_tokens=3)
+    behind = complete(engine, following) if not set(ids) & engine.tokenizer.eos_ids else None
+    check(engine, request, steps)
+    engine.forget()
+    assert behind is None or same(behind, complete(engine, following))
+
+
+def test_the_more_lenient_the_more_stays(engines):
+    engine = engines[0]
+    stayed = []
+    for threshold in (1.0, 0.3, 1e-30):
+        engine.draft_with(Chosen(0))
+        request = GenerateRequest(
+            prompt="def f(", max_tokens=64, decode="diffusion", block=16, threshold=threshold
+        )
+        steps = list(engine.generate(request))
+        stayed.append((check(engine, request, steps), -len(steps)))
+    engine.draft_with(None)
+    assert stayed[0][0] == 0
+    assert sorted(stayed) == stayed
+    assert len({forwards for _, forwards in stayed}) == 3
+    # Nothing is refused: the first pass has no draft, each other one commits a whole block.
+    assert -stayed[-1][1] <= 2 + 64 // 15
+
+
+def test_what_top_p_cuts_off_never_stays(engines):
+    engine = engines[0]
+    request = GenerateRequest(
+        prompt="def f(",
+        max_tokens=30,
+        decode="diffusion",
+        block=8,
+        threshold=1e-30,
+        temperature=0.2,
+        top_p=0.1,
+    )
+    engine.draft_with(Chosen(1))
+    steps = list(engine.generate(request))
+    engine.draft_with(None)
+    check(engine, request, steps)
+    plain = complete(engine, dataclasses.replace(request, decode="ar"))
+    assert steps[-1].result.token_ids == plain.token_ids
+
+
+def test_of_equal_scores_only_the_first_stays_without_lenience():
+    scores_NV = torch.tensor([[0.0, 2.0, 2.0], [0.0, 2.0, 1.0], [0.0, 2.0, 1.0]])
+    own, drafts = torch.tensor([1, 1, 1]), torch.tensor([2, 2, -1])
+    assert settled(scores_NV, own, drafts, slack(1.0, 0.0)).tolist() == [1, 1, 1]
+    assert settled(scores_NV, own, drafts, slack(0.9, 0.0)).tolist() == [2, 1, 1]
+    assert settled(scores_NV, own, drafts, slack(0.3, 0.0)).tolist() == [2, 2, 1]
+    # e^-1 at temperature 1 is half of that in scores at temperature 2.
+    assert settled(scores_NV / 2, own, drafts, slack(0.3, 2.0)).tolist() == [2, 2, 1]
+    assert settled(scores_NV / 2, own, drafts, slack(0.4, 2.0)).tolist() == [2, 1, 1]
+
+
+def test_an_end_token_that_stays_ends_the_answer(engines):
+    engine = engines[0]
+    end = min(engine.tokenizer.eos_ids)
+    request = GenerateRequest(prompt="x = ", max_tokens=50, decode="diffusion", block=16, threshold=1e-30)
+    engine.draft_with(Chosen(3, [65, 66, 67, 68, 69, 70, end]))
+    steps = list(engine.generate(request))
+    result = steps[-1].result
+    assert result.finish_reason == "stop"
+    assert result.token_ids.index(end) == result.tokens - 1
+    check(engine, request, steps)
+    assert steps[-1].draft == ()
+    engine.draft_with(None)
+    again = dataclasses.replace(request, decode="ar", max_tokens=8)
+    reused = complete(engine, again)  # from what that answer left in the cache
+    engine.forget()
+    assert same(reused, complete(engine, again))
+
+
+def test_stops_limits_and_cancel(engines):
+    engine = engines[0]
+    base = GenerateRequest(
+        prompt="stop", max_tokens=50, decode="diffusion", block=8, threshold=0.2, temperature=1.0, seed=2
+    )
+    plain = complete(engine, base)
+    for start in range(0, 20, 5):
+        stop = plain.text[start : start + 4]
+        result = complete(engine, dataclasses.replace(base, stop=(stop, "never")))
+        assert result.text == plain.text[: plain.text.index(stop)]
+        assert result.finish_reason == "stop"
+    short = complete(engine, dataclasses.replace(base, max_tokens=1))
+    assert (short.tokens, short.finish_reason) == (1, "length")
+    cancel, seen = threading.Event(), []
+    for step in engine.generate(base, cancel):
+        seen.append(step)
+        if len(seen) == 2:
+            cancel.set()
+    result = seen[-1].result
+    assert result.finish_reason == "cancelled"
+    assert result.token_ids == plain.token_ids[: result.tokens]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_whole_steps_are_as_lenient(engines, monkeypatch, temperature):
+    engine = engines[0]
+    request = GenerateRequest(
+        prompt="def add(a, b):", max_tokens=60, decode="diffusion", threshold=0.05, temperature=temperature
+    )
+    engine.draft_with(None)
+    engine.weights.mount()
+    for threshold in (1.0, 0.05):
+        request = dataclasses.replace(request, threshold=threshold)
+        own = complete(engine, dataclasses.replace(request, decode="ar"))
+        # What `ar` says, every fourth token replaced: some of these stay.
+        truth = [(t + i) % 256 if i % 4 == 3 else t for i, t in enumerate(own.token_ids)]
+        made = PlainSteps(engine.weights.wide, engine.draft_limit, truth)
+        monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit, made=made: made)
+        steps = list(engine.generate(request))
+        monkeypatch.undo()
+        assert made.shapes
+        stayed = check(engine, request, steps)
+        assert (stayed > 0) == (threshold < 1)
+        assert any(step.revised for step in steps) == (threshold < 1)
+        assert threshold < 1 or steps[-1].result.token_ids == own.token_ids
