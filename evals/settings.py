@@ -28,7 +28,7 @@ RULES = ("threshold", "entropy")
 @dataclass(frozen=True, slots=True)
 class Settings:
     """temperature 0 is greedy (then n is 1). tasks: `0-9,32` or ids. heads: a folder of heads, or ''.
-    rule: how `diffusion` decides what to commit, '' for its own choice.
+    rule: what free `diffusion` commits by, '' for drafts that the AR head judges.
     """
 
     benchmark: str

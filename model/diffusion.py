@@ -15,7 +15,8 @@ visible, always at least one. When tokens enter the cache is another choice:
 and masks only (those of `verified`) draft far better behind a clean prefix. The answer ends at the first end
 token with nothing masked before it.
 
-Unlike `verified`, the text is the diffusion head's own: its quality is that of the head.
+Unlike `verified`, the text is the diffusion head's own: its quality is that of the head. `diffusion` runs so
+where a request asks for it (model.rules); else the AR head judges the drafts (model.lenience).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The inference flow of `diffusion`: AR scaffold, length, partition, infill. And `explain`, which shows it.
+"""The inference flow of free `diffusion`: AR scaffold, length, partition, infill. And `explain`, which shows
+the passes of any decoder.
 
-model generate --explain --decode diffusion --prompt "..."
+model generate --explain --decode diffusion --commit prefix --prompt "..."
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ class GenerateRequest:
     max_tokens: new tokens at most. temperature 0 is greedy. stop: strings that end the text; the text is cut
     before
     the first of them, wherever a block boundary falls. block: tokens of a draft block, for `lookup`
-    of a pass; threshold: of `diffusion` (None: the decoder's choice).
+    of a pass; threshold: of `diffusion`, the lenience or the confidence that commits (model.rules; None: the
+    decoder's choice).
     """
 
     messages: tuple[Message, ...] = ()
@@ -113,9 +114,9 @@ class Generation:
 class Step:
     """One forward pass of a decoder.
 
-    committed: tokens that are now final. revised: visible draft tokens rewritten in this step (diffusion's
-    edit
-    pass). draft: tokens shown but not yet final. masked: how many positions of the open canvas are still
+    committed: tokens that are now final. revised: what was written in the place of visible draft tokens in
+    this step: by the edit pass of free diffusion, or by the AR head as a lenient judge, and then final as
+    well. draft: tokens shown but not yet final. masked: how many positions of the open canvas are still
     masked.
     text: text that became final in this step, safe to print in order ('' while the bytes of a character are
     incomplete or a stop string may be starting). head: which head decided (`ar`, `diffusion`, `length`).

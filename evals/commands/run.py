@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 @click.option("--heads", default="", help="Folder of trained heads; `none` for the bare base.")
 @click.option("--decode", default="ar", show_default=True, help="ar, diffusion, verified, lookup or auto.")
 @click.option("--block", type=int, help="Block size (diffusion, verified); width of lookup's passes.")
-@click.option("--threshold", type=float, help="Confidence at which a draft token is committed.")
-@click.option("--rule", default="", help="What diffusion commits by: threshold (its default) or entropy.")
+@click.option(
+    "--threshold",
+    type=float,
+    help="diffusion: share of the AR head's best probability that lets a draft token stay; with --rule the "
+    "confidence that commits it.",
+)
+@click.option(
+    "--rule",
+    default="",
+    help="diffusion: run freely, without the AR head's judgement, and commit by threshold or entropy.",
+)
 @click.option("--n", default=1, show_default=True, help="Samples a task.")
 @click.option("--temperature", default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", default=0.95, show_default=True, help="Nucleus, when sampling.")

@@ -37,7 +37,18 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", multiple=True, metavar="S", help="End the text before S; may be given several times.")
 @click.option("--block", type=click.IntRange(min=2), help="Draft block size (default: the decoder's choice).")
-@click.option("--threshold", type=Number(min=0, max=1), help="Confidence that commits a draft token.")
+@click.option(
+    "--threshold",
+    type=Number(min=0, max=1, min_open=True),
+    help="diffusion: a draft token stays when it has this share of the probability of the AR head's own (1: "
+    "only that one). With --commit prefix or block: the confidence that commits it.",
+)
+@click.option(
+    "--commit",
+    type=click.Choice(["lenient", "prefix", "block"]),
+    help="diffusion: who decides. lenient (its default): the AR head judges the drafts; prefix, block: the "
+    "diffusion head runs freely.",
+)
 @click.option("--context", type=click.IntRange(min=1), metavar="N", help="Context length in tokens.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -57,6 +68,7 @@ def generate(
     stop: tuple[str, ...],
     block: int | None,
     threshold: float | None,
+    commit: str | None,
     context: int | None,
     device: str,
     as_json: bool,
@@ -78,6 +90,8 @@ def generate(
         raise click.UsageError("--system needs --chat")
     if "" in stop:
         raise click.UsageError("a stop string cannot be empty")
+    if commit is not None and decode != "diffusion":
+        raise click.UsageError(f"--commit is for --decode diffusion, not {decode}")
     text = _read_prompt(prompt, file)
     messages: tuple[Message, ...] = ()
     if chat:
@@ -94,6 +108,7 @@ def generate(
         decode=decode,  # type: ignore[arg-type]  # click gives one of the choices as a plain str
         block=block,
         threshold=threshold,
+        extra={} if commit is None else {"commit": commit},
     )
     with Console(stderr=True).status(Text(f"loading {name}")):
         model = load(name, device=device, heads=heads, context=context)

@@ -158,11 +158,16 @@ def second_choices(slow: Runner, request: GenerateRequest, count: int) -> tuple[
     """
     cache, last = prefilled(slow), PROMPT[-1]
     draft, below = [], []
-    settings = {"temperature": request.temperature, "top_p": request.top_p, "seed": request.seed}
     for place in range(count):
         states = slow.run(cache, [slow.clean([last], cache.length[0])])
         cache.keep(1)
-        scores = sampling.scores(slow.logits(states), torch.tensor([cache.length[0]]), **settings)
+        scores = sampling.scores(
+            slow.logits(states),
+            torch.tensor([cache.length[0]]),
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+        )
         top = scores[0].topk(2)
         last = int(top.indices[place % 2])
         draft.append(last)

@@ -44,8 +44,8 @@ class Chosen(Drafter):
 
 
 def check(engine, request, steps) -> int:
-    """Every token of an answer against the rule, from one plain pass over all of it, and its log probability
-    bit for bit. Returns how many are not the AR head's own choice.
+    """Every token of the newest answer against the rule, from one plain pass over all of it; its log
+    probabilities and what it left in the cache bit for bit. Returns how many are not the AR head's own choice.
     """
     result = steps[-1].result
     runner = engine.weights.wide
@@ -62,6 +62,10 @@ def check(engine, request, steps) -> int:
     other = token != best
     assert bool((value > top + slack(request.threshold, request.temperature))[other].all())
     assert result.logprobs == tuple(logprob(logits, token).tolist())
+    left = engine._last.take(runner, ids, len(ids))
+    assert left.length == [len(ids) - 1]
+    assert torch.equal(left.keys[..., : len(ids) - 1, :], cache.keys[..., : len(ids) - 1, :])
+    assert torch.equal(left.values[..., : len(ids) - 1, :], cache.values[..., : len(ids) - 1, :])
     revised = [token for step in steps for token in step.revised]
     committed = {token.position: token for step in steps for token in step.committed}
     assert all(committed[t.position] == t and t.id == best[t.position] for t in revised)
@@ -72,7 +76,7 @@ def check(engine, request, steps) -> int:
     return int(other.sum())
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(request=lenient, which=st.integers(0, 3), seed=st.integers(0, 99))
 def test_without_lenience_it_is_ar_token_for_token(engines, request, which, seed):
     engine = engines[which]
@@ -81,7 +85,7 @@ def test_without_lenience_it_is_ar_token_for_token(engines, request, which, seed
     assert same(plain, complete(engine, dataclasses.replace(request, threshold=1.0)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     request=lenient,
     which=st.integers(0, 3),
@@ -89,17 +93,11 @@ def test_without_lenience_it_is_ar_token_for_token(engines, request, which, seed
     seed=st.integers(0, 99),
 )
 def test_what_stays_satisfies_the_rule(engines, request, which, threshold, seed):
-    """And the cache it leaves is that of its text."""
     engine = engines[which]
     request = dataclasses.replace(request, threshold=threshold)
     engine.draft_with(Chosen(seed) if seed % 2 else None)
     steps = list(engine.generate(request))
-    ids = steps[-1].result.token_ids
-    following = GenerateRequest(prompt_ids=(*request.prompt_ids, *ids), max_tokens=3)
-    behind = complete(engine, following) if not set(ids) & engine.tokenizer.eos_ids else None
     check(engine, request, steps)
-    engine.forget()
-    assert behind is None or same(behind, complete(engine, following))
 
 
 def test_the_more_lenient_the_more_stays(engines):
@@ -162,10 +160,6 @@ def test_an_end_token_that_stays_ends_the_answer(engines):
     check(engine, request, steps)
     assert steps[-1].draft == ()
     engine.draft_with(None)
-    again = dataclasses.replace(request, decode="ar", max_tokens=8)
-    reused = complete(engine, again)  # from what that answer left in the cache
-    engine.forget()
-    assert same(reused, complete(engine, again))
 
 
 def test_stops_limits_and_cancel(engines):

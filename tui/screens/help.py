@@ -20,7 +20,7 @@ from tui.widgets.denoise import HEAD_STYLES, MASK_GLYPH
 NAME_WIDTH = 14
 HEADS = {
     "ar": "the AR head: one token after another; in `verified` it keeps drafts or overrules them",
-    "diffusion": "the diffusion head: a whole block at once; in `verified` its drafts that were kept",
+    "diffusion": "the diffusion head: its drafts that the AR head kept, or a whole block in free diffusion",
     "length": "the length head: how long the answer will be",
 }
 SIGNS = (
