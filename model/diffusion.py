@@ -16,7 +16,7 @@ and masks only (those of `verified`) draft far better behind a clean prefix. The
 token with nothing masked before it.
 
 Unlike `verified`, the text is the diffusion head's own: its quality is that of the head. `diffusion` runs so
-where a request asks for it (model.rules); else the AR head judges the drafts (model.lenience).
+where a request asks for it (model.rules); else the AR head judges the drafts (model.judge).
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from model.judge import Judge, settled
 from model.kernels.choice import greedy, log_p
-from model.lenience import settled, slack
 from model.request import GenerateRequest
 from model.sampling import Kind, gumbel, warm_scores
 
@@ -34,9 +34,9 @@ class Draw:
         self.top_p.fill_(request.top_p)
         self.seed.fill_(request.seed)
 
-    def put_lenience(self, lenience: float, request: GenerateRequest) -> None:
+    def put_judge(self, judge: Judge, request: GenerateRequest) -> None:
         """How far below its own choice the AR head lets a draft stay; read by lenient steps only."""
-        self.slack.fill_(slack(lenience, request.temperature))
+        self.slack.fill_(judge.slack(request.temperature))
 
     def choose(
         self,
@@ -44,10 +44,10 @@ class Draw:
         positions_N: torch.Tensor,
         kind: Kind,
         drafts_N: torch.Tensor | None = None,
+        window: int = 0,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The tokens [N] for these absolute positions, those that `pick` gives, behind their report [3, N]
-        (model.kernels.choice). drafts: of these positions, -1 for none; those that the lenience lets stay are
-        the tokens there.
+        (model.kernels.choice). drafts: for `settled` (model.judge), with the slack that was put here.
         """
         report, ids = greedy(logits_NV)
         if not kind.warm and drafts_N is None:
@@ -58,7 +58,7 @@ class Draw:
             scores_NV = warm_scores(logits_NV, positions_N, self.temperature, top_p, self.seed)
             ids = scores_NV.argmax(-1)
         if drafts_N is not None:
-            ids = settled(scores_NV, ids, drafts_N, self.slack)
+            ids = settled(scores_NV, ids, drafts_N, self.slack, window)
         norm = report[2]
         return torch.stack((ids.float(), log_p(logits_NV, ids, norm), norm)), ids
 

@@ -21,10 +21,10 @@ from model.batch import Batch, Cancel, Job, cancel_of
 from model.drafter import Drafter
 from model.errors import MemoryFullError, RequestError
 from model.fullmemory import give_back, told
+from model.judge import EXACT, Judge
 from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.lastcache import LastCache
-from model.lenience import EXACT
 from model.plan import Planner
 from model.planners import Planners
 from model.prompt import check_context, prompt_ids
@@ -223,12 +223,10 @@ class Engine:
             self.forget()
         runner = self.weights.runner if plain else self.weights.wide
         capacity = len(prompt) + request.max_tokens
-        lenience = None if plain else self._lenience(request, mode)
-        steps = None if lenience is None else self._whole_steps(request, capacity)
+        judge = None if plain else self._judge(request, mode)
+        steps = None if judge is None else self._whole_steps(request, capacity)
         # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
-        decode = self._decoder(
-            runner, request, "ar" if plain and mode == "verified" else mode, lenience, steps
-        )
+        decode = self._decoder(runner, request, "ar" if plain and mode == "verified" else mode, judge, steps)
         cache = self._last.take(runner, prompt, capacity)
         if steps is not None and not steps.serves(cache):
             cache = runner.cache(capacity)  # a longer answer's, of another kind, was left
@@ -241,10 +239,10 @@ class Engine:
         finally:
             self._last.put(runner, [*prompt, *session.ids], cache)
 
-    def _lenience(self, request: GenerateRequest, mode: Decode) -> float | None:
-        """Where the AR head judges drafts, how leniently (model.lenience); None where it does not."""
+    def _judge(self, request: GenerateRequest, mode: Decode) -> Judge | None:
+        """How the AR head judges drafts; None where it does not."""
         if mode == "diffusion":
-            return Rules.of(request).lenience
+            return Rules.of(request).judge
         return EXACT if mode == "verified" else None
 
     def _decoder(
@@ -252,23 +250,23 @@ class Engine:
         runner: Runner,
         request: GenerateRequest,
         mode: Decode,
-        lenience: float | None,
+        judge: Judge | None,
         steps: WholeSteps | None,
     ) -> Decoder:
-        """lenience: where the AR head judges drafts; steps: where it does so in whole steps."""
+        """judge: where the AR head judges drafts; steps: where it does so in whole steps."""
         if mode == "ar":
             return partial(ar.decode, runner)
         if mode == "lookup":
             return partial(lookup.decode, runner, pace=self.planners.of_copies(runner, request))
-        if lenience is None:
+        if judge is None:
             parts = flow.Parts(runner, self.tokenizer, self.draft_limit)
             return partial(flow.decode, parts, rules=Rules.of(request))
         if steps is not None:
             planned = self.planners.of_steps(steps, request)
-            return partial(verified.decode_whole, steps, planner=planned, lenience=lenience)
+            return partial(verified.decode_whole, steps, planner=planned, judge=judge)
         planner = self.planners.of_passes(runner, request)
         drafter = self._drafter(runner)
-        return partial(verified.decode, runner, drafter=drafter, planner=planner, lenience=lenience)
+        return partial(verified.decode, runner, drafter=drafter, planner=planner, judge=judge)
 
     def _session(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None

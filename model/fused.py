@@ -21,6 +21,7 @@ from model.drafter import _norm, promises
 from model.draftparts import DraftParts, best_of
 from model.errors import NumericsError
 from model.graphs import capture
+from model.judge import Judge
 from model.kernels.attention import BESIDE, Beside
 from model.kernels.linear import linear
 from model.kernels.sequence import Block, draft_in_sequence, siblings_in_sequence
@@ -80,8 +81,8 @@ class ArStep:
 
 
 class VerifiedStep:
-    """Columns of the pass: the line, the siblings, the blocks. lenient: drafts may stay that the AR head did
-    not choose (model.lenience); how lenient it is is data of the step.
+    """Columns of the pass: the line, the siblings, the blocks. lenient: a judge that lets drafts stay
+    which the AR head did not choose; its lenience is data of the step, its window is not.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class VerifiedStep:
         parts: DraftParts,
         kind: Kind,
         reach: int,
-        lenient: bool = False,
+        lenient: Judge | None = None,
     ) -> None:
         self._runner, self._parts, self._kind, self._reach = runner, parts, kind, reach
-        self._lenient = lenient
+        self._lenient, self._window = lenient is not None, lenient.window if lenient is not None else 0
         self.masks, self.siblings, self.points = shape.masks, shape.siblings, tuple(range(shape.blocks))
         device = runner.device
         m, b, k, own = shape.masks, shape.masks + 1, shape.blocks, shape.siblings * SIBLING
@@ -163,7 +164,7 @@ class VerifiedStep:
         if self._lenient:
             following = F.pad(beside[:, 1:], (0, 1), value=-1)
             drafted = torch.cat((F.pad(draft, (0, 1), value=-1), following.flatten()))
-        report, chosen = runner.draw.choose(logits, positions, self._kind, drafted)
+        report, chosen = runner.draw.choose(logits, positions, self._kind, drafted, self._window)
         accepted = (draft == chosen[: self.masks]).long().cumprod(0).sum()
         pending = chosen.gather(0, accepted[None])
         taken, added = accepted * 0, accepted * 0

@@ -1,6 +1,6 @@
 """`Rules`: which draft tokens `diffusion` commits, and when.
 
-`commit` says who decides: `lenient` (the default) lets the AR head judge drafts (model.lenience, `threshold`
+`commit` says who decides: `lenient` (the default) lets the AR head judge drafts (model.judge, `threshold`
 is the lenience); `prefix` and `block` run freely, by the diffusion head's own confidence (model.diffusion).
 Of these two a rule says which masked positions of a window become visible after a pass:
 
@@ -18,10 +18,13 @@ from dataclasses import dataclass
 import torch
 
 from model.errors import RequestError
+from model.judge import Judge
 from model.request import GenerateRequest
 
 LENIENCE, CONFIDENCE = 0.3, 0.9
 """`threshold` of a lenient answer and of a free one, where the request gives none."""
+WINDOW = 3
+"""Draft tokens that a lenient judge must like behind one that it did not choose."""
 COMMITS = ("lenient", "prefix", "block")
 _INSIDE = {"flight", "edit", "delay", "order"}
 _FREE = {"rule", "bound", "scaffold", *_INSIDE}
@@ -32,13 +35,14 @@ _FURTHER = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """block: tokens filled together. threshold: confidence that commits, or lenience. flight: blocks open at
-    once. rule: threshold or entropy. edit: confidence from which a visible token is rewritten (1: never).
-    delay: passes that a full block stays open.
+    """block: tokens filled together. threshold: confidence that commits, or lenience; window: of the judge.
+    flight: blocks open at once. rule: threshold or entropy. edit: confidence from which a visible token is
+    rewritten (1: never). delay: passes that a full block stays open.
     """
 
     block: int = 32
     threshold: float = CONFIDENCE
+    window: int = WINDOW
     rule: str = "threshold"
     commit: str = "prefix"
     bound: float = 0.1
@@ -53,7 +57,8 @@ class Rules:
         free = sorted(request.extra.keys() & _FREE)
         inside = sorted(request.extra.keys() & _INSIDE)
         commit = request.extra.get("commit", "block" if inside else "prefix" if free else "lenient")
-        extra = {key: request.extra[key] for key in free if key != "scaffold"}
+        extra = {key: request.extra[key] for key in (*free, "window") if key in request.extra}
+        extra.pop("scaffold", None)
         block = 32 if request.block is None else request.block
         threshold = request.threshold or (LENIENCE if commit == "lenient" else CONFIDENCE)
         rules = cls(block=block, threshold=threshold, commit=commit, **extra)
@@ -65,6 +70,10 @@ class Rules:
             raise RequestError(f"commit is {commit!r}; it is one of {', '.join(COMMITS)}")
         if commit == "lenient" and free:
             raise RequestError(f"{', '.join(free)} need commit=prefix or block: here the AR head judges")
+        if commit != "lenient" and "window" in extra:
+            raise RequestError("window needs commit=lenient: nobody judges a free answer")
+        if not 0 <= rules.window <= 64:
+            raise RequestError(f"window is {rules.window}; it is 0 to 64 draft tokens")
         if commit == "prefix" and inside:
             raise RequestError(f"{', '.join(inside)} need commit=block: a prefix leaves nothing open")
         if not 1 <= rules.flight <= 4 or rules.delay < 0:
@@ -72,9 +81,9 @@ class Rules:
         return rules
 
     @property
-    def lenience(self) -> float | None:
-        """Of the AR head as a judge (model.lenience); None when the diffusion head runs freely."""
-        return self.threshold if self.commit == "lenient" else None
+    def judge(self) -> Judge | None:
+        """None when the diffusion head runs freely."""
+        return Judge(self.threshold, self.window) if self.commit == "lenient" else None
 
     def visible(
         self,

@@ -15,7 +15,7 @@ import torch
 
 from model.draftparts import DraftParts
 from model.fused import VerifiedStep
-from model.lenience import EXACT
+from model.judge import EXACT, Judge
 from model.sampling import GREEDY, Kind
 from model.shapes import PLAIN, SHAPES, Shape
 from model.verified import Verified
@@ -37,7 +37,7 @@ class WholeSteps:
         self.runner, self.limit = runner, limit
         self._parts: DraftParts | None = None
         self._captured: dict[tuple[object, ...], VerifiedStep] = {}
-        self._length, self._reach, self._kind, self._lenient = 0, 0, GREEDY, False
+        self._length, self._reach, self._kind, self._judge = 0, 0, GREEDY, EXACT
         self._running: VerifiedStep | None = None  # None: a plain one
 
     def serves(self, cache: KVCache) -> bool:
@@ -46,13 +46,13 @@ class WholeSteps:
 
     @torch.inference_mode()
     def begin(
-        self, request: GenerateRequest, token: int, length: int, tokens: int, lenience: float = EXACT
+        self, request: GenerateRequest, token: int, length: int, tokens: int, judge: Judge = EXACT
     ) -> None:
         """An answer of up to `tokens` after `token`, the cache holding the `length` tokens before it."""
         runner = self.runner
-        self._kind, self._lenient = Kind.of(request), lenience < EXACT
+        self._kind, self._judge = Kind.of(request), judge
         runner.draw.put(request)
-        runner.draw.put_lenience(lenience, request)
+        runner.draw.put_judge(judge, request)
         self._length, self._reach = length, runner.reach(length + tokens + WIDEST_SHAPE)
         runner.pending.fill_(token)
         runner.draft.fill_(-1)
@@ -87,12 +87,13 @@ class WholeSteps:
         return made
 
     def _step(self, shape: Shape) -> VerifiedStep:
-        key = shape, self._kind, self._lenient, self._reach, tuple(self.runner.head_of.items())
+        lenient = None if self._judge.exact else Judge(window=self._judge.window)
+        key = shape, self._kind, lenient, self._reach, tuple(self.runner.head_of.items())
         if key not in self._captured:
             if self._parts is None:
                 self._parts = DraftParts(self.runner, self.limit)
             self._captured[key] = VerifiedStep(
-                self.runner, shape, self._parts, self._kind, self._reach, self._lenient
+                self.runner, shape, self._parts, self._kind, self._reach, lenient
             )
         return self._captured[key]
 

@@ -15,7 +15,7 @@ Siblings of the draft (model.drafter) are CLEAN tokens of the same pass: s1 s2 .
 and on, which see t d1 .. di and each other. If the line ends at i because y(i) is s1, the step goes on with
 s2 = y(s1) and so on; the tokens of the sibling that were right move to the line's places in the cache.
 
-With a lenience below 1 (`diffusion`, model.lenience) d(i+1) also stays where the AR head finds it likely
+With a lenient judge (`diffusion`, model.judge) d(i+1) also stays where the AR head finds it likely
 enough beside its own choice, and y(i) is d(i+1) there: the text is no longer that of `ar`.
 
 Otherwise the answer is that of `ar`, token for token: y(i) is computed from the same tokens by kernels whose
@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model.drafter import Drafter, Proposal, Sibling
+from model.judge import EXACT, Judge, choose
 from model.kvcache import KVCache
-from model.lenience import EXACT, choose
 from model.plan import Plan, Planner, coverage
 from model.request import Step, Token
 from model.runner import Part, Runner
@@ -60,7 +60,7 @@ def decode(
     session: Session,
     drafter: Drafter,
     planner: Planner,
-    lenience: float = EXACT,
+    judge: Judge = EXACT,
 ) -> Iterator[Step]:
     """The cache holds the prompt without its last token."""
     request = session.request
@@ -77,7 +77,7 @@ def decode(
         clean = len(line) + sum(len(s.ids) for s in beside)
         states = runner.run(cache, _parts(runner, line, start, plan, draft.ids, beside))
         logits = runner.logits(states[:clean])
-        ids, logs, sure = choose(logits[: len(line)], line[1:], start + 1, request, lenience)
+        ids, logs, sure = choose(logits[: len(line)], line[1:], start + 1, request, judge)
         accepted = agreed(line, ids)
         planner.observe(accepted, plan.verify)
         right = line[: accepted + 1]  # what is now in the cache for good
@@ -87,7 +87,7 @@ def decode(
             here = slice(at, at + len(sibling.ids))
             at = here.stop
             if sibling.at == accepted and sibling.ids[0] == ids[-1]:
-                more = choose(logits[here], sibling.ids[1:], start + accepted + 2, request, lenience)
+                more = choose(logits[here], sibling.ids[1:], start + accepted + 2, request, judge)
                 count = agreed(sibling.ids, more[0]) + 1
                 cache.splice(here.start, len(right), count)
                 right += sibling.ids[:count]
@@ -105,7 +105,7 @@ def decode(
                 siblings = plan.siblings if runner.siblings else 0
                 draft = drafter.propose(block, known, start + len(right) + 1, request, siblings)
         shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft.ids))
-        revised = _rewritten(tokens, accepted, plan.verify, lenience)
+        revised = _rewritten(tokens, accepted, plan.verify, judge)
         yield session.step(tokens, text, revised=revised, draft=shown)
 
 
@@ -117,20 +117,20 @@ def agreed(line: Sequence[int], chosen: Sequence[int]) -> int:
     return right
 
 
-def _rewritten(tokens: Sequence[Token], accepted: int, verified: int, lenience: float) -> tuple[Token, ...]:
+def _rewritten(tokens: Sequence[Token], accepted: int, verified: int, judge: Judge) -> tuple[Token, ...]:
     """What a lenient step reports as revised: the AR head's own token in the place of a draft that did not
     stay, unless the answer ended before it.
     """
-    return tuple(tokens[accepted : accepted + 1]) if lenience < EXACT and accepted < verified else ()
+    return tuple(tokens[accepted : accepted + 1]) if not judge.exact and accepted < verified else ()
 
 
 def decode_whole(
-    steps: WholeSteps, cache: KVCache, session: Session, planner: ShapePlanner, lenience: float = EXACT
+    steps: WholeSteps, cache: KVCache, session: Session, planner: ShapePlanner, judge: Judge = EXACT
 ) -> Iterator[Step]:
     """The same loop where a device does a whole step by itself, in one of a few shapes. The planner thinks
     while the device works.
     """
-    steps.begin(session.request, session.prompt[-1], cache.length[0], session.left, lenience)
+    steps.begin(session.request, session.prompt[-1], cache.length[0], session.left, judge)
     drafts = 0
     while not session.done:
         if session.cancelled():
@@ -145,7 +145,7 @@ def decode_whole(
         tokens, text = session.commit(made.ids, made.logs, [math.exp(log) for log in made.logs])
         cache.keep(len(tokens))
         shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(made.draft))
-        revised = _rewritten(tokens, accepted, min(drafts, shape.masks), lenience)
+        revised = _rewritten(tokens, accepted, min(drafts, shape.masks), judge)
         drafts = len(made.draft)
         yield session.step(tokens, text, revised=revised, draft=shown)
 

@@ -19,6 +19,7 @@ from model.draftparts import DraftParts
 from model.fused import ArStep, VerifiedStep
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
+from model.judge import Judge
 from model.quantised import keep_fp8
 from model.sampling import Kind
 from model.shapes import SHAPES, Shape
@@ -86,7 +87,7 @@ def decode(runner: CudaRunner, shapes: tuple[Shape, ...] = (*SHAPES, WIDE)) -> N
     for kind in KINDS:
         for shape in shapes:
             VerifiedStep(runner, shape, some, kind, 1024).hang(range(shape.blocks))
-            VerifiedStep(runner, shape, some, kind, 1024, lenient=True)
+            VerifiedStep(runner, shape, some, kind, 1024, Judge(window=3))
     VerifiedStep(runner, SHAPES[0], whole, KINDS[0], 33_000)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from model import lenience, sampling
+from model import judge, sampling
 from model.ar import choose
 from model.bench_rows.fused import shape_rows
 from model.cuda import CudaRunner
 from model.drafter import Drafter, Sibling
+from model.judge import EXACT, Judge
 from model.kvcache import KVCache
 from model.plan import Plan, coverage
 from model.request import GenerateRequest
@@ -186,10 +187,10 @@ def check_lenient(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> N
     assert below[1] < below[3]  # so there is a lenience that keeps the first of them only
     enough = math.exp(-(below[1] + min(below[3], below[1] + 1)) / 2 * (request.temperature or 1.0))
     made = {}
-    for how in (lenience.EXACT, enough, 1e-30):
+    for how in (EXACT, Judge(enough), Judge(1e-30), Judge(1e-30, 1), Judge(1e-30, 2)):
         cache = prefilled(slow)
         states = slow.run(cache, _parts(slow, [PROMPT[-1], *draft], start, Plan(6, 8, points), draft))
-        ids, logs, _ = lenience.choose(slow.logits(states[:7]), draft, start + 1, request, how)
+        ids, logs, _ = judge.choose(slow.logits(states[:7]), draft, start + 1, request, how)
         accepted = agreed([PROMPT[-1], *draft], ids)
         prefilled(fast)
         steps.begin(request, PROMPT[-1], start, 60, how)
@@ -211,15 +212,15 @@ def check_lenient(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> N
             (last,), _, _ = choose(slow.logits(states), cache.length[0], request)
             steps.launch(PLAIN, ())
             assert steps.collect().ids == [last]
-    # What top-p cuts off stays under no lenience.
-    most = 6 if math.isfinite(below[3]) else 3
-    assert [len(step.ids) - 1 for step in made.values()] == [1, 3, most]
+    # What top-p cuts off stays under no lenience. Between two second choices lies one token that both like.
+    most = (6, 5) if math.isfinite(below[3]) else (3, 3)
+    assert [len(step.ids) - 1 for step in made.values()] == [1, 3, *most, 1]
     prefilled(fast)
     steps.begin(request, PROMPT[-1], start, 60)
-    steps._lenient = True
+    steps._judge = Judge(0.5)  # in a lenient step, but without the slack of it
     fast.draft[:6].copy_(torch.tensor(draft))
     steps.launch(shape, points)
-    assert steps.collect() == made[lenience.EXACT]
+    assert steps.collect() == made[EXACT]
 
 
 def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
@@ -232,6 +233,32 @@ def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateR
     list(decode_whole(steps, prefilled(fast), session, planner))
     assert session.ids == answer_of(slow, request, 9)[0][: len(session.ids)]
     assert session.finish == "length" or session.ids[-1] in tokenizer.eos_ids
+
+
+def check_lenient_whole(
+    folder: Path, slow: Runner, fast: CudaRunner, request: GenerateRequest, how: Judge
+) -> None:
+    """A whole lenient answer, with siblings: each token is the AR head's own or near enough to it, after the
+    tokens before it by plain torch, and its log probability is that.
+    """
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    planner = ShapePlanner({PLAIN: 1.0, Shape(4, 2, 2): 1.05})
+    session = Session(request, PROMPT, Tokenizer(folder / "tiny"), model="", decode="diffusion", cancel=None)
+    done = list(decode_whole(steps, prefilled(fast), session, planner, how))
+    ids = [*PROMPT, *session.ids]
+    logits = slow.logits(slow.run(slow.cache(100), [slow.clean(ids[:-1], 0)]))[len(PROMPT) - 1 :]
+    token, positions = torch.tensor(session.ids), torch.arange(len(PROMPT), len(ids))
+    scores = sampling.scores(
+        logits, positions, temperature=request.temperature, top_p=request.top_p, seed=request.seed
+    )
+    gap = scores.amax(-1) - scores.gather(-1, token[:, None])[:, 0]
+    assert float(gap.max()) < 1e-3 - how.slack(request.temperature)
+    log = torch.tensor(session.logprobs)
+    torch.testing.assert_close(log, sampling.logprob(logits, token), rtol=1e-3, atol=1e-3)
+    if how.lenience < 1e-6 and not request.temperature:  # top-p leaves the sampled one little to stay
+        assert len(done) < len(session.ids)
+        assert bool((gap > 1e-3).any())
 
 
 def check_bench(fast: CudaRunner) -> None:
@@ -256,5 +283,7 @@ for each in REQUESTS:
     check_siblings(*runners, each)
     check_lenient(*runners, each)
     check_whole(place, *runners, each)
+    for lenience in (0.3, 1e-9):
+        check_lenient_whole(place, *runners, each, Judge(lenience))
 check_bench(runners[1])
 print("all equal")

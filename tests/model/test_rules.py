@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from model.errors import RequestError
+from model.judge import Judge
 from model.request import GenerateRequest
-from model.rules import Rules
+from model.rules import CONFIDENCE, LENIENCE, WINDOW, Rules
 
 
 def test_the_prefix_rule_stops_at_the_first_doubt():
@@ -28,12 +29,34 @@ def test_the_prefix_rule_stops_at_the_first_doubt():
         ({"extra": {"flight": 9}}, "flight"),
         ({"extra": {"commit": "never"}}, "commit"),
         ({"extra": {"commit": "prefix", "delay": 1}}, "need commit=block"),
+        ({"extra": {"commit": "lenient", "rule": "entropy"}}, "rule need commit=prefix or block"),
+        ({"extra": {"commit": "lenient", "scaffold": 0}}, "scaffold need commit=prefix or block"),
+        ({"extra": {"commit": "prefix", "window": 2}}, "window needs commit=lenient"),
+        ({"extra": {"window": -1}}, "window is -1"),
     ],
 )
 def test_bad_rules(changes, message):
     request = GenerateRequest(prompt="x", decode="diffusion", **{"block": 8, **changes})
     with pytest.raises(RequestError, match=message):
         Rules.of(request)
+
+
+def test_what_a_request_says_picks_who_decides():
+    def commit(**extra):
+        return Rules.of(GenerateRequest(prompt="x", decode="diffusion", extra=extra))
+
+    assert commit().judge == Judge(LENIENCE, WINDOW)
+    assert commit(window=0).judge == Judge(LENIENCE, 0)
+    assert commit(commit="lenient").judge == Judge(LENIENCE, WINDOW)
+    assert Rules.of(GenerateRequest(prompt="x", threshold=0.7)).judge == Judge(0.7, WINDOW)
+    for extra, wanted in (
+        ({"rule": "entropy"}, "prefix"),
+        ({"scaffold": 0}, "prefix"),
+        ({"flight": 2}, "block"),
+        ({"commit": "block", "scaffold": 4}, "block"),
+    ):
+        assert (commit(**extra).commit, commit(**extra).threshold) == (wanted, CONFIDENCE)
+        assert commit(**extra).judge is None
 
 
 def test_entropy_rule_spends_its_bound():

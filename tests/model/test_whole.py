@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from model.drafter import Drafter
-from model.lenience import choose
+from model.judge import choose
 from model.plan import Plan, coverage
 from model.request import GenerateRequest, complete
 from model.shapes import PLAIN
@@ -26,8 +26,8 @@ class PlainSteps:
         self.cache = cache
         return True
 
-    def begin(self, request, token, length, tokens, lenience) -> None:
-        self.lenience = lenience
+    def begin(self, request, token, length, tokens, judge) -> None:
+        self.judge = judge
         self.request, self.pending, self.draft, self.first = request, token, [], length + 1
         self.drafter = Drafter(self.runner, self.limit)
 
@@ -42,7 +42,7 @@ class PlainSteps:
         plan = Plan(len(line) - 1, shape.masks, points)
         states = self.runner.run(self.cache, _parts(self.runner, line, start, plan, line[1:]))
         logits = self.runner.logits(states[: len(line)])
-        ids, logs, _ = choose(logits, line[1:], start + 1, self.request, self.lenience)
+        ids, logs, _ = choose(logits, line[1:], start + 1, self.request, self.judge)
         accepted = 0
         while accepted < len(line) - 1 and line[accepted + 1] == ids[accepted]:
             accepted += 1

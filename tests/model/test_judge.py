@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.drafter import Drafter, Proposal, Sibling
-from model.lenience import settled, slack
+from model.judge import Judge, settled
 from model.request import GenerateRequest, complete
 from model.sampling import logprob, scores
 from tests.model.test_whole import PlainSteps
@@ -21,8 +21,11 @@ from tests.model.tiny_engines import requests, same
 
 lenient = requests.flatmap(
     lambda request: st.builds(
-        lambda block: dataclasses.replace(request, decode="diffusion", block=block),
+        lambda block, window: dataclasses.replace(
+            request, decode="diffusion", block=block, extra=request.extra | {"window": window}
+        ),
         st.sampled_from([None, 8, 16]),
+        st.sampled_from([0, 1, 3]),
     )
 )
 
@@ -44,8 +47,8 @@ class Chosen(Drafter):
 
 
 def check(engine, request, steps) -> int:
-    """Every token of the newest answer against the rule, from one plain pass over all of it; its log
-    probabilities and what it left in the cache bit for bit. Returns how many are not the AR head's own choice.
+    """Every token of the newest answer against the rule, from one plain pass over all of it; log
+    probabilities and what it left in the cache bit for bit. Returns how many are not the AR head's own.
     """
     result = steps[-1].result
     runner = engine.weights.wide
@@ -60,7 +63,7 @@ def check(engine, request, steps) -> int:
     best = score.argmax(-1)
     value, top = (score.gather(-1, x[:, None])[:, 0].float() for x in (token, best))
     other = token != best
-    assert bool((value > top + slack(request.threshold, request.temperature))[other].all())
+    assert bool((value > top + Judge(request.threshold).slack(request.temperature))[other].all())
     assert result.logprobs == tuple(logprob(logits, token).tolist())
     left = engine._last.take(runner, ids, len(ids))
     assert left.length == [len(ids) - 1]
@@ -103,10 +106,15 @@ def test_what_stays_satisfies_the_rule(engines, request, which, threshold, seed)
 def test_the_more_lenient_the_more_stays(engines):
     engine = engines[0]
     stayed = []
-    for threshold in (1.0, 0.3, 1e-30):
+    for threshold in (1.0, 0.01, 1e-30):
         engine.draft_with(Chosen(0))
         request = GenerateRequest(
-            prompt="def f(", max_tokens=64, decode="diffusion", block=16, threshold=threshold
+            prompt="def f(",
+            max_tokens=64,
+            decode="diffusion",
+            block=16,
+            threshold=threshold,
+            extra={"window": 0},
         )
         steps = list(engine.generate(request))
         stayed.append((check(engine, request, steps), -len(steps)))
@@ -128,6 +136,7 @@ def test_what_top_p_cuts_off_never_stays(engines):
         threshold=1e-30,
         temperature=0.2,
         top_p=0.1,
+        extra={"window": 0},
     )
     engine.draft_with(Chosen(1))
     steps = list(engine.generate(request))
@@ -140,18 +149,42 @@ def test_what_top_p_cuts_off_never_stays(engines):
 def test_of_equal_scores_only_the_first_stays_without_lenience():
     scores_NV = torch.tensor([[0.0, 2.0, 2.0], [0.0, 2.0, 1.0], [0.0, 2.0, 1.0]])
     own, drafts = torch.tensor([1, 1, 1]), torch.tensor([2, 2, -1])
-    assert settled(scores_NV, own, drafts, slack(1.0, 0.0)).tolist() == [1, 1, 1]
-    assert settled(scores_NV, own, drafts, slack(0.9, 0.0)).tolist() == [2, 1, 1]
-    assert settled(scores_NV, own, drafts, slack(0.3, 0.0)).tolist() == [2, 2, 1]
-    # e^-1 at temperature 1 is half of that in scores at temperature 2.
-    assert settled(scores_NV / 2, own, drafts, slack(0.3, 2.0)).tolist() == [2, 2, 1]
-    assert settled(scores_NV / 2, own, drafts, slack(0.4, 2.0)).tolist() == [2, 1, 1]
+
+    def kept(lenience: float, temperature: float = 1.0) -> list[int]:
+        slack = Judge(lenience).slack(temperature)
+        return settled(scores_NV / temperature, own, drafts, slack, 0).tolist()
+
+    assert kept(1.0) == [1, 1, 1]
+    assert kept(0.9) == [2, 1, 1]
+    assert kept(0.3) == [2, 2, 1]
+    assert kept(0.3, 2.0) == [2, 2, 1]
+    assert kept(0.4, 2.0) == [2, 1, 1]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12),
+    st.integers(0, 4),
+    st.integers(0, 3),
+)
+def test_what_stays_is_followed_by_a_window_of_own_choices(tokens, window, padding):
+    """tokens: whether each draft token is the AR head's own, else whether it is likely enough."""
+    scores_NV = torch.tensor([[1.0, 0.9 if near else 0.0] for _, near in tokens] + [[1.0, 0.9]] * padding)
+    own = torch.zeros(len(scores_NV), dtype=torch.int64)
+    drafts = torch.tensor([0 if right else 1 for right, _ in tokens] + [-1] * padding)
+    got = settled(scores_NV, own, drafts, Judge(0.5).slack(0.0), window).tolist()
+    for place, (right, near) in enumerate(tokens):
+        following = tokens[place + 1 : place + 1 + window]
+        stays = not right and near and len(following) == window and all(other for other, _ in following)
+        assert got[place] == int(stays)
+    assert got[len(tokens) :] == [0] * padding
 
 
 def test_an_end_token_that_stays_ends_the_answer(engines):
     engine = engines[0]
     end = min(engine.tokenizer.eos_ids)
-    request = GenerateRequest(prompt="x = ", max_tokens=50, decode="diffusion", block=16, threshold=1e-30)
+    request = GenerateRequest(
+        prompt="x = ", max_tokens=50, decode="diffusion", block=16, threshold=1e-30, extra={"window": 0}
+    )
     engine.draft_with(Chosen(3, [65, 66, 67, 68, 69, 70, end]))
     steps = list(engine.generate(request))
     result = steps[-1].result
@@ -189,11 +222,16 @@ def test_stops_limits_and_cancel(engines):
 def test_whole_steps_are_as_lenient(engines, monkeypatch, temperature):
     engine = engines[0]
     request = GenerateRequest(
-        prompt="def add(a, b):", max_tokens=60, decode="diffusion", threshold=0.05, temperature=temperature
+        prompt="def add(a, b):",
+        max_tokens=60,
+        decode="diffusion",
+        temperature=temperature,
+        extra={"window": 0},
     )
     engine.draft_with(None)
     engine.weights.mount()
-    for threshold in (1.0, 0.05):
+    stayed, revised = [], []
+    for threshold in (1.0, 0.01, 1e-30):
         request = dataclasses.replace(request, threshold=threshold)
         own = complete(engine, dataclasses.replace(request, decode="ar"))
         # What `ar` says, every fourth token replaced: some of these stay.
@@ -203,7 +241,9 @@ def test_whole_steps_are_as_lenient(engines, monkeypatch, temperature):
         steps = list(engine.generate(request))
         monkeypatch.undo()
         assert made.shapes
-        stayed = check(engine, request, steps)
-        assert (stayed > 0) == (threshold < 1)
-        assert any(step.revised for step in steps) == (threshold < 1)
+        stayed.append(check(engine, request, steps))
+        revised.append(any(step.revised for step in steps))
         assert threshold < 1 or steps[-1].result.token_ids == own.token_ids
+    assert stayed[0] == 0 < stayed[-1]
+    # Exact steps call nothing revised; where everything stays, nothing is.
+    assert revised == [False, True, False]
