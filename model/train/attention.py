@@ -99,8 +99,7 @@ def _apart(attend: Attend) -> Attend:
 
 
 class CleanPass:
-    """`Attention` of the clean tokens; keeps keys and values. detach: cut them from the graph (frozen AR
-    head)."""
+    """`Attention` of the clean tokens; keeps keys and values. detach: what is kept is cut from the graph."""
 
     def __init__(self, masked: Masked, *, detach: bool) -> None:
         self.masked, self.detach = masked, detach

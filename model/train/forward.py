@@ -4,7 +4,8 @@
     terms = step(batch)          # Terms: total with gradient, each term for the log
 
 The clean part runs first, without gradients unless the AR head trains; its keys and values serve the other
-two, as the KV cache does in decoding, and its final states are the teacher's. Numbers per token:
+two, as the KV cache does in decoding, and its final states are the teacher's. An AR head of its own learns
+from its own loss alone: no gradient of drafts or lengths passes those keys and values. Numbers per token:
 docs/training.md.
 """
 
@@ -58,6 +59,8 @@ class PackedForward:
         self.length_head = names.get(Role.LENGTH)
         # Clean tokens that no trained weight touches need no gradients.
         self.frozen = self.clean_head is None and not config.full_fine_tuning.train
+        # Else drafts teach the AR head to write what is easy to draft (docs/log.md).
+        self.apart = not (config.shared_head or config.full_fine_tuning.train)
         self.use_vocabulary()
         if self.compiled:
             for layer in base.layers:
@@ -113,7 +116,7 @@ class PackedForward:
         """Final states [R, T, D] of the clean tokens, and every layer's keys and values."""
         R, T = t.ids_RT.shape
         masked = Masked(clean_rule(t.document_RT), R, T, T, self.device, flex=self.flex)
-        attention = CleanPass(masked, detach=self.frozen)
+        attention = CleanPass(masked, detach=self.apart)
         with torch.no_grad() if self.frozen else contextlib.nullcontext():
             states = self._run(self.base.embed(t.ids_RT), t.position_RT, attention, whole(self.clean_head))
         return states, attention.cache

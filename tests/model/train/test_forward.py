@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -107,6 +109,21 @@ def test_frozen_parts_get_no_gradient(make_config: Callable[..., TrainConfig], t
     trainer.forward(Tensors.of(trainer.batches.at(0), trainer.device)).total.backward()  # type: ignore[no-untyped-call]  # torch's own
     assert all(p.grad is None for p in trainer.base.parameters() if not p.requires_grad)
     assert all(p.grad is not None for p in trainer.parameters.values())
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_drafts_and_lengths_teach_the_ar_head_only_where_it_is_one_adapter_with_theirs(
+    make_config: Callable[..., TrainConfig], tmp_path: Path, *, shared: bool
+) -> None:
+    same = {"train": True, "r": 4, "alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    heads = dict.fromkeys(("ar_head", "diffusion_head", "length_head"), same)
+    config = make_config(shared_head=shared, objectives={"next_token": 0.0}, **heads)
+    trainer = Trainer(config, tmp_path)
+    randomise(trainer)  # B = 0 would hide a gradient of A
+    trainer.forward(Tensors.of(trainer.batches.at(0), trainer.device)).total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    of_ar = [p.grad for name, p in trainer.parameters.items() if name.startswith("ar_head")]
+    assert of_ar
+    assert any(grad is not None and bool(grad.any()) for grad in of_ar) == shared
 
 
 def test_gradient_checkpointing_changes_nothing(
