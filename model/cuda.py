@@ -125,15 +125,14 @@ class CudaRunner(Runner):
         config, space = self.base.config, self.space
         T = x_TD.shape[0]
         H, K, eps = config.heads, config.head_dim, config.eps
-        q_THK = torch.empty(T, H, K, dtype=x_TD.dtype, device=x_TD.device)
-        o_THK = torch.empty_like(q_THK)
+        o_THK = torch.empty(T, H, K, dtype=x_TD.dtype, device=x_TD.device)
         x = x_TD
         for index, (layer, (qkv, o, mlp)) in enumerate(zip(self.base.layers, self._layers, strict=True)):
             fused = qkv(x, space, route, norm=(layer.input_norm.weight, eps))
             norms = None
             if layer.q_norm is not None and layer.k_norm is not None:
                 norms = (layer.q_norm.weight, layer.k_norm.weight, eps)
-            memory.attend(index, fused, norms, q_THK, o_THK)
+            memory.attend(index, fused, norms, o_THK)
             x = o(o_THK.view(T, H * K), space, route, residual=x)
             if isinstance(mlp, Fp8Experts):
                 normed = torch.empty_like(x)

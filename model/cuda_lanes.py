@@ -65,9 +65,8 @@ class RowsPass:
     tiles: torch.Tensor
     reach: int
 
-    def attend(
-        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
-    ) -> None:
+    def attend(self, index: int, fused: torch.Tensor, norms: Norms, out_THK: torch.Tensor) -> None:
+        q_THK = torch.empty_like(out_THK)
         keys, values = self.owner.cache.keys[index], self.owner.cache.values[index]
         rotate_rows(fused, self.owner.runner.turn, self.row, self.position, q_THK, keys, values, norms)
         attend_rows(

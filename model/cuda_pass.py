@@ -11,7 +11,7 @@ import torch
 
 from model.graphs import capture
 from model.kernels.attention import Beside, attend
-from model.kernels.pointwise import rotate_write
+from model.kernels.pointwise import norm_heads
 from model.roles import Role
 
 if TYPE_CHECKING:
@@ -26,11 +26,9 @@ Norms = tuple[torch.Tensor, torch.Tensor, float] | None
 
 
 class Memory(Protocol):
-    """Keys and values of a pass: rotate, write, attend. fused [T, (H + 2 G) K]; q and out [T, H, K]."""
+    """Keys and values of a pass: rotate, write, attend. fused [T, (H + 2 G) K], which may be overwritten."""
 
-    def attend(
-        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
-    ) -> None: ...
+    def attend(self, index: int, fused: torch.Tensor, norms: Norms, out_THK: torch.Tensor) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +42,16 @@ class OnePass:
     reach: int
     beside: Beside | None = None
 
-    def attend(
-        self, index: int, fused: torch.Tensor, norms: Norms, q_THK: torch.Tensor, out_THK: torch.Tensor
-    ) -> None:
-        keys, values = self.owner.kv.keys[index, 0], self.owner.kv.values[index, 0]
+    def attend(self, index: int, fused: torch.Tensor, norms: Norms, out_THK: torch.Tensor) -> None:
+        owner = self.owner
+        keys, values = owner.kv.keys[index, 0], owner.kv.values[index, 0]
         role, position, block, begin = self.fields.unbind(0)
-        length = self.owner.device_length
-        rotate_write(fused, *self.owner.turn, position, length, q_THK, keys, values, norms)
-        fields = (role, position, block, begin)
-        space = self.owner.attention
-        attend(q_THK, keys, values, fields, length, self.reach, space, out_THK, self.beside)
+        if norms is not None:
+            norm_heads(fused, out_THK.shape[1], keys.shape[0], norms)
+        attend(
+            fused, owner.turn, keys, values, (role, position, block, begin), owner.device_length,
+            self.reach, owner.attention, out_THK, self.beside,
+        )  # fmt: skip
 
 
 class GraphPass:

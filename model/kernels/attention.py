@@ -22,28 +22,52 @@ import triton
 import triton.language as tl
 
 from model.kernels.launch import pdl
+from model.kernels.pointwise import turned
 
 ROWS = 64
-KEYS = 64
 SPAN = 128
 BESIDE = 3
 """Role of a sibling's token, for these kernels: its keys are its own."""
 
 
 @triton.jit
-def gather(s, values, exists, m, l, acc):  # noqa: E741 - the letter of the papers
+def gather(s, v_SK, m, l, acc):  # noqa: E741 - the letter of the papers
     """One step of the online softmax: scores s [rows, keys] join the maximum m, the sum l and acc."""
     top = tl.maximum(m, tl.max(s, 1))
     safe = tl.where(top == float("-inf"), 0.0, top)
     fade = tl.exp(m - safe)
     p = tl.exp(s - safe[:, None])
-    v_SK = tl.load(values, mask=exists, other=0.0)
     return top, l * fade + tl.sum(p, 1), tl.dot(p.to(v_SK.dtype), v_SK, acc * fade[:, None])
 
 
 @triton.jit
+def whole(x, y):
+    """[R, K] of its halves [R, K / 2]."""
+    return tl.reshape(tl.permute(tl.join(x, y), (0, 2, 1)), (x.shape[0], 2 * x.shape[1]))
+
+
+@triton.jit
+def turned_rows(source, turn, cos, sin, mask, HALF: tl.constexpr):
+    """turned() of the heads whose first halves lie at source [R, K / 2]."""
+    a, b = tl.load(source, mask=mask, other=0.0), tl.load(source + HALF, mask=mask, other=0.0)
+    return turned(a, b, tl.load(cos + turn, mask=mask, other=0.0), tl.load(sin + turn, mask=mask, other=0.0))
+
+
+@triton.jit
+def mark(role, position, block, none):
+    """Of a clean token its position, of a draft's and a length query what no position is: its block, its
+    place.
+    """
+    other = tl.where(role == 1, (1 << 28) + block, tl.where(role == 2, (1 << 29) + position, none))
+    return tl.where(role == 0, position, other)
+
+
+# One kernel for all widths: no compiler may do otherwise for a single token.
+@triton.jit(do_not_specialize=["T", "first"])
 def _attend(
-    q,
+    qkv,
+    cos,
+    sin,
     keys,
     values,
     role,
@@ -91,42 +115,54 @@ def _attend(
         fork = tl.where(own, tl.load(forks + number), 1 << 30)
         moved = tl.where(own, n + begin_own - fork, 0)
     token = rows // REP
-    d = tl.arange(0, K)
+    d, half = tl.arange(0, K), tl.arange(0, K // 2)
+    WIDE: tl.constexpr = (REP + 2) * G * K
     m = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
     l = tl.zeros((ROWS,), dtype=tl.float32)  # noqa: E741 - the letter of the papers
     acc = tl.zeros((ROWS, K), dtype=tl.float32)
     if span * SPAN < n + T:
-        head = g * REP + rows % REP
-        q_RK = tl.load(
-            q + (token * (G * REP) + head)[:, None] * K + d[None, :], mask=inside[:, None], other=0.0
-        )
         q_role = tl.load(role + token, mask=inside, other=-1)
         q_pos = tl.load(position + token, mask=inside, other=0)
-        q_block = tl.load(block + token, mask=inside, other=0)
-        q_begin = tl.load(begin + token, mask=inside, other=0)
-        reach = tl.where(q_role == 1, q_begin - 1, q_pos)
+        # A query sees clean keys up to `reach`, and keys whose mark is its own.
+        reach = tl.where(q_role == 1, tl.load(begin + token, mask=inside, other=0) - 1, q_pos)
+        mine = mark(q_role, q_pos, tl.load(block + token, mask=inside, other=0), -1)
+        source = qkv + (token * WIDE + (g * REP + rows % REP) * K)[:, None] + half[None, :]
+        turn = (q_pos * K)[:, None] + half[None, :]
+        q1, q2 = turned_rows(source, turn, cos, sin, inside[:, None], K // 2)
+        q_RK = whole(q1, q2)
         for at in range(span * SPAN, span * SPAN + SPAN, KEYS):
             due = at + tl.arange(0, KEYS)
             slot = tl.where(due < fork, due, due + moved)
             fresh = slot - n
             new = (fresh >= 0) & (fresh < T)
-            k_role = tl.where(slot < n, 0, tl.load(role + fresh, mask=new, other=-1))
-            k_pos = tl.where(slot < n, slot, tl.load(position + fresh, mask=new, other=0))
-            k_block = tl.load(block + fresh, mask=new, other=0)
-            where = (g * slots + slot).to(tl.int64)[:, None] * K + d[None, :]
-            exists = (slot < slots)[:, None]
-            k_SK = tl.load(keys + where, mask=exists, other=0.0)
-            s = tl.dot(q_RK, tl.trans(k_SK)) * scale
-            clean = (k_role[None, :] == 0) & (k_pos[None, :] <= reach[:, None])
-            both = q_block[:, None] == k_block[None, :]
-            draft = (q_role[:, None] == 1) & (k_role[None, :] == 1) & both
-            alone = (q_role[:, None] == 2) & (k_role[None, :] == 2) & both
-            alone = alone & (q_pos[:, None] == k_pos[None, :])
-            seen = clean | draft | alone
+            k_pos = tl.load(position + fresh, mask=new, other=0)
+            k_role = tl.load(role + fresh, mask=new, other=-1)
+            k_mark = mark(k_role, k_pos, tl.load(block + fresh, mask=new, other=0), 1 << 30)
+            k_mark = tl.where(slot < n, slot, k_mark)
+            kept = (g * slots + slot).to(tl.int64)[:, None] * K
+            old = (slot < n)[:, None]
+            k1 = tl.load(keys + kept + half[None, :], mask=old, other=0.0)
+            k2 = tl.load(keys + kept + K // 2 + half[None, :], mask=old, other=0.0)
+            v_SK = tl.load(values + kept + d[None, :], mask=old, other=0.0)
+            if at + KEYS > n:
+                # This pass's own keys and values are not in the cache yet. Every program turns those it
+                # needs; nobody reads them from the cache before the next launch, so one may write them
+                # meanwhile: that of tile 0, which goes over all slots in their order.
+                own_keys = qkv + (fresh * WIDE + (REP * G + g) * K)[:, None]
+                turn_keys = (k_pos * K)[:, None] + half[None, :]
+                x, y = turned_rows(own_keys + half[None, :], turn_keys, cos, sin, new[:, None], K // 2)
+                v = tl.load(own_keys + G * K + d[None, :], mask=new[:, None], other=0.0)
+                k1, k2 = tl.where(new[:, None], x, k1), tl.where(new[:, None], y, k2)
+                v_SK = tl.where(new[:, None], v, v_SK)
+                writes = (new & (tile == 0))[:, None]
+                tl.store(keys + kept + half[None, :], x, mask=writes)
+                tl.store(keys + kept + K // 2 + half[None, :], y, mask=writes)
+                tl.store(values + kept + d[None, :], v, mask=writes)
+            s = tl.dot(q_RK, tl.trans(whole(k1, k2))) * scale
+            seen = (k_mark[None, :] <= reach[:, None]) | (k_mark[None, :] == mine[:, None])
             if SIBLINGS:
                 seen = seen | ((q_role[:, None] == BESIDE) & (due[None, :] <= q_pos[:, None]))
-            s = tl.where(seen, s, float("-inf"))
-            m, l, acc = gather(s, values + where, exists, m, l, acc)  # noqa: E741
+            m, l, acc = gather(tl.where(seen, s, float("-inf")), v_SK, m, l, acc)  # noqa: E741
     index = (span * G + g) * total + rows
     tl.store(part_m + index, m, mask=inside)
     tl.store(part_l + index, l, mask=inside)
@@ -183,8 +219,15 @@ class AttentionSpace:
         self.l = torch.empty(rows, dtype=torch.float32, device=device)
 
 
+def launched(head_dim: int) -> dict[str, int]:
+    """How many keys a program takes at once, and its warps. Both kernels alike: sums depend on it."""
+    narrow = head_dim <= 64
+    return {"KEYS": SPAN if narrow else SPAN // 2, "num_warps": 4 if narrow else 8, "num_stages": 1}
+
+
 def attend(
-    q_THK: torch.Tensor,
+    qkv_TC: torch.Tensor,
+    turn: tuple[torch.Tensor, torch.Tensor],
     keys_GSK: torch.Tensor,
     values_GSK: torch.Tensor,
     fields: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
@@ -194,13 +237,15 @@ def attend(
     out_THK: torch.Tensor,
     beside: Beside | None = None,
 ) -> None:
-    """One layer's attention of T tokens whose keys and values are already in slots length..length+T-1.
+    """One layer's attention of T tokens: turn their queries and keys, write keys and values into slots
+    length..length+T-1 of the cache, attend.
 
-    fields: role, position, block, begin [T] int32 (model.roles.Tokens). length [1] int32: committed tokens.
+    qkv: q, k, v of all heads, a row a token. turn: cos and sin [positions, K] in the same dtype. fields:
+    role, position, block, begin [T] int32 (model.roles.Tokens). length [1] int32: committed tokens.
     span_slots: slots that may be in use, at least length + T; fixed for a captured graph. beside: siblings in
     the pass, whose role is `BESIDE`.
     """
-    T, H, K = q_THK.shape
+    T, H, K = out_THK.shape
     G, slots, _ = keys_GSK.shape
     repeat = H // G
     spans = triton.cdiv(span_slots, SPAN)
@@ -209,12 +254,12 @@ def attend(
         first, count, own, forks = beside.first, beside.count, beside.own, beside.forks
         assert own * repeat <= ROWS
     _attend[(triton.cdiv(T * repeat, ROWS) + count, G, spans)](
-        q_THK, keys_GSK, values_GSK, *fields, length, forks, space.o, space.m, space.l,
+        qkv_TC, *turn, keys_GSK, values_GSK, *fields, length, forks, space.o, space.m, space.l,
         T, first, slots, K**-0.5, SIBLINGS=count, OWN=own, BESIDE=BESIDE,
-        G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN,
-        PDL=q_THK.is_cuda, num_warps=4, num_stages=2, **pdl(q_THK),
+        G=G, REP=repeat, K=K, ROWS=ROWS, SPAN=SPAN,
+        PDL=qkv_TC.is_cuda, **launched(K), **pdl(qkv_TC),
     )  # fmt: skip
     _combine[(T * repeat, G)](
         space.o, space.m, space.l, out_THK, T, spans,
-        G=G, REP=repeat, K=K, PDL=q_THK.is_cuda, num_warps=1, **pdl(q_THK),
+        G=G, REP=repeat, K=K, PDL=qkv_TC.is_cuda, num_warps=1, **pdl(qkv_TC),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""RMSNorm, and rotation with the write into the cache: each one launch, with the roundings of plain torch."""
+"""RMSNorm, of whole rows and of heads, and rotation, with the roundings of plain torch."""
 
 # Kernels are Triton's language, not Python's: their parameters have no types that mypy knows.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False
@@ -37,24 +37,33 @@ def rms_norm(x_TD: torch.Tensor, weight: torch.Tensor, eps: float, out: torch.Te
 
 
 @triton.jit
-def _rotate_write(
-    qkv,
-    cos,
-    sin,
-    position,
-    length,
-    q_out,
-    keys,
-    values,
-    q_norm,
-    k_norm,
-    eps,
-    slots,
-    H: tl.constexpr,
-    G: tl.constexpr,
-    K: tl.constexpr,
-    NORM: tl.constexpr,
-    PDL: tl.constexpr,
+def turned(a, b, c, s):
+    """Both halves of heads, (a, b), turned by the angles of cosine c and sine s; all of one type."""
+    kind = a.dtype
+    a, b, c, s = a.to(tl.float32), b.to(tl.float32), c.to(tl.float32), s.to(tl.float32)
+    # Each product is rounded before the sum, as in plain torch.
+    x = (a * c).to(kind).to(tl.float32) + (-b * s).to(kind).to(tl.float32)
+    y = (b * c).to(kind).to(tl.float32) + (a * s).to(kind).to(tl.float32)
+    return x.to(kind), y.to(kind)
+
+
+@triton.jit
+def normed(a, b, weight, eps, K: tl.constexpr):
+    """Both halves of one head after its RMSNorm, whose weights [K] lie at `weight`."""
+    kind = a.dtype
+    half = tl.arange(0, K // 2)
+    a, b = a.to(tl.float32), b.to(tl.float32)
+    scale = tl.rsqrt((tl.sum(a * a) + tl.sum(b * b)) / K + eps)
+    w1 = tl.load(weight + half).to(tl.float32)
+    w2 = tl.load(weight + K // 2 + half).to(tl.float32)
+    a = ((a * scale).to(kind).to(tl.float32) * w1).to(kind)
+    b = ((b * scale).to(kind).to(tl.float32) * w2).to(kind)
+    return a, b
+
+
+@triton.jit
+def _norm_heads(
+    qkv, q_norm, k_norm, eps, H: tl.constexpr, G: tl.constexpr, K: tl.constexpr, PDL: tl.constexpr
 ):
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
@@ -62,56 +71,18 @@ def _rotate_write(
     t, head = tl.program_id(0), tl.program_id(1)
     half = tl.arange(0, K // 2)
     source = qkv + (t * (H + 2 * G) + head) * K
-    slot = tl.load(length) + t
-    first = tl.load(source + half)
-    second = tl.load(source + K // 2 + half)
-    if head >= H + G:
-        target = values + ((head - H - G) * slots + slot).to(tl.int64) * K
-        tl.store(target + half, first)
-        tl.store(target + K // 2 + half, second)
-    else:
-        a, b = first.to(tl.float32), second.to(tl.float32)
-        kind = first.dtype
-        if NORM:
-            scale = tl.rsqrt((tl.sum(a * a) + tl.sum(b * b)) / K + eps)
-            weight = q_norm if head < H else k_norm
-            w1 = tl.load(weight + half).to(tl.float32)
-            w2 = tl.load(weight + K // 2 + half).to(tl.float32)
-            a = ((a * scale).to(kind).to(tl.float32) * w1).to(kind).to(tl.float32)
-            b = ((b * scale).to(kind).to(tl.float32) * w2).to(kind).to(tl.float32)
-        at = tl.load(position + t) * K
-        c = tl.load(cos + at + half).to(tl.float32)
-        s = tl.load(sin + at + half).to(tl.float32)
-        # Each product is rounded before the sum, as in plain torch.
-        x = (a * c).to(kind).to(tl.float32) + (-b * s).to(kind).to(tl.float32)
-        y = (b * c).to(kind).to(tl.float32) + (a * s).to(kind).to(tl.float32)
-        if head < H:
-            target = q_out + (t * H + head).to(tl.int64) * K
-        else:
-            target = keys + ((head - H) * slots + slot).to(tl.int64) * K
-        tl.store(target + half, x.to(kind))
-        tl.store(target + K // 2 + half, y.to(kind))
+    weight = q_norm if head < H else k_norm
+    a, b = normed(tl.load(source + half), tl.load(source + K // 2 + half), weight, eps, K)
+    tl.store(source + half, a)
+    tl.store(source + K // 2 + half, b)
 
 
-def rotate_write(
-    qkv_TC: torch.Tensor,
-    cos: torch.Tensor,
-    sin: torch.Tensor,
-    position: torch.Tensor,
-    length: torch.Tensor,
-    q_THK: torch.Tensor,
-    keys_GSK: torch.Tensor,
-    values_GSK: torch.Tensor,
-    norms: tuple[torch.Tensor, torch.Tensor, float] | None,
+def norm_heads(
+    qkv_TC: torch.Tensor, heads: int, kv_heads: int, norms: tuple[torch.Tensor, torch.Tensor, float]
 ) -> None:
-    """Split fused q, k, v; normalise (Qwen3) and rotate q and k; q to its buffer, k and v into their slots.
-
-    cos, sin: tables [positions, K] in the compute dtype. position, length: int32 on the device.
-    """
-    T, H, K = q_THK.shape
-    G, slots, _ = keys_GSK.shape
-    q_norm, k_norm, eps = norms if norms is not None else (cos, cos, 0.0)
-    _rotate_write[(T, H + 2 * G)](
-        qkv_TC, cos, sin, position, length, q_THK, keys_GSK, values_GSK, q_norm, k_norm, eps, slots,
-        H=H, G=G, K=K, NORM=norms is not None, PDL=q_THK.is_cuda, num_warps=1, **pdl(q_THK),
+    """Normalise every head of q and k in place (Qwen3); each row is q, k, v of all heads."""
+    T, C = qkv_TC.shape
+    _norm_heads[(T, heads + kv_heads)](
+        qkv_TC, *norms, H=heads, G=kv_heads, K=C // (heads + 2 * kv_heads), PDL=qkv_TC.is_cuda,
+        num_warps=1, **pdl(qkv_TC),
     )  # fmt: skip

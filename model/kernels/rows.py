@@ -15,8 +15,9 @@ import torch
 import triton
 import triton.language as tl
 
-from model.kernels.attention import KEYS, ROWS, SPAN, AttentionSpace, _combine, gather
+from model.kernels.attention import ROWS, SPAN, AttentionSpace, _combine, gather, launched
 from model.kernels.launch import pdl
+from model.kernels.pointwise import normed, turned
 
 
 @triton.jit
@@ -56,28 +57,17 @@ def _rotate_rows(
         tl.store(target + half, first, mask=used)
         tl.store(target + K // 2 + half, second, mask=used)
     else:
-        a, b = first.to(tl.float32), second.to(tl.float32)
-        kind = first.dtype
         if NORM:
-            scale = tl.rsqrt((tl.sum(a * a) + tl.sum(b * b)) / K + eps)
-            weight = q_norm if head < H else k_norm
-            w1 = tl.load(weight + half).to(tl.float32)
-            w2 = tl.load(weight + K // 2 + half).to(tl.float32)
-            a = ((a * scale).to(kind).to(tl.float32) * w1).to(kind).to(tl.float32)
-            b = ((b * scale).to(kind).to(tl.float32) * w2).to(kind).to(tl.float32)
+            first, second = normed(first, second, q_norm if head < H else k_norm, eps, K)
         at = slot * K
-        c = tl.load(cos + at + half).to(tl.float32)
-        s = tl.load(sin + at + half).to(tl.float32)
-        # Each product is rounded before the sum, as in plain torch.
-        x = (a * c).to(kind).to(tl.float32) + (-b * s).to(kind).to(tl.float32)
-        y = (b * c).to(kind).to(tl.float32) + (a * s).to(kind).to(tl.float32)
+        x, y = turned(first, second, tl.load(cos + at + half), tl.load(sin + at + half))
         if head < H:
             target = q_out + (t * H + head).to(tl.int64) * K
             used = head >= 0
         else:
             target = keys + kept + (head - H).to(tl.int64) * slots * K
-        tl.store(target + half, x.to(kind), mask=used)
-        tl.store(target + K // 2 + half, y.to(kind), mask=used)
+        tl.store(target + half, x, mask=used)
+        tl.store(target + K // 2 + half, y, mask=used)
 
 
 def rotate_rows(
@@ -90,7 +80,10 @@ def rotate_rows(
     values_RGSK: torch.Tensor,
     norms: tuple[torch.Tensor, torch.Tensor, float] | None,
 ) -> None:
-    """model.kernels.pointwise.rotate_write with a cache row a token. row, position: int32 [T]."""
+    """Split fused q, k, v; normalise (Qwen3) and rotate q and k; q to its buffer, k and v into their slots.
+
+    turn: cos and sin [positions, K] in the compute dtype. row, position: int32 [T].
+    """
     T, H, K = q_THK.shape
     _, G, slots, _ = keys_RGSK.shape
     q_norm, k_norm, eps = norms if norms is not None else (turn[0], turn[0], 0.0)
@@ -150,9 +143,10 @@ def _attend_rows(
             where = ((row * G + g) * slots + slot)[:, None] * K + d[None, :]
             exists = (slot < slots)[:, None]
             k_SK = tl.load(keys + where, mask=exists, other=0.0)
+            v_SK = tl.load(values + where, mask=exists, other=0.0)
             s = tl.dot(q_RK, tl.trans(k_SK)) * scale
             s = tl.where(slot[None, :] <= reach[:, None], s, float("-inf"))
-            m, l, acc = gather(s, values + where, exists, m, l, acc)  # noqa: E741
+            m, l, acc = gather(s, v_SK, m, l, acc)  # noqa: E741
     total = T * REP
     index = (span * G + g) * total + start * REP + lanes
     tl.store(part_m + index, m, mask=inside)
@@ -187,7 +181,7 @@ def attend_rows(
     spans = triton.cdiv(span_slots, SPAN)
     _attend_rows[(tiles.shape[1], G, spans)](
         q_THK, keys_RGSK, values_RGSK, row, position, tiles[0], tiles[1], space.o, space.m, space.l,
-        T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, KEYS=KEYS, SPAN=SPAN,
-        PDL=q_THK.is_cuda, num_warps=4, num_stages=2, **pdl(q_THK),
+        T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, SPAN=SPAN,
+        PDL=q_THK.is_cuda, **launched(K), **pdl(q_THK),
     )  # fmt: skip
     _combine[(T * repeat, G)](space.o, space.m, space.l, out_THK, T, spans, G=G, REP=repeat, K=K, num_warps=1)
