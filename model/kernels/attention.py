@@ -1,9 +1,10 @@
 """Attention of one pass over the cache, with the visibility rules of model.roles computed in the kernel.
 
 Keys are split into runs of `SPAN` slots, one program each, and the runs are combined in order (flash
-decoding, Dao et al. 2023). Runs, tiles and their order depend on the slot only, so a query's output has the
-same bits whatever else is in the pass and however long the cache is. Queries that share a key head are rows
-of one tile.
+decoding, Dao et al. 2023), by the program of a tile that arrives last. Rotation and the writing of this
+pass's keys and values are part of it, so a layer's attention is one launch. Runs, tiles and their order
+depend on the slot only, so a query's output has the same bits whatever else is in the pass and however long
+the cache is. Queries that share a key head are rows of one tile.
 
 A sibling (model.drafter) has a tile of its own, which goes over the slots that its tokens would have in the
 line: from its first position on it reads keys from where they lie, behind the line.
@@ -26,6 +27,12 @@ from model.kernels.pointwise import turned
 
 ROWS = 64
 SPAN = 128
+WAYS = 4
+"""Runs whose partial results are read at once."""
+LAST_SPANS = 32
+"""Up to so many runs the program that arrives last at a tile puts them together; more are worth a launch
+whose programs share the reading.
+"""
 BESIDE = 3
 """Role of a sibling's token, for these kernels: its keys are its own."""
 
@@ -62,6 +69,40 @@ def mark(role, position, block, none):
     return tl.where(role == 0, position, other)
 
 
+@triton.jit
+def combine(
+    part_o, part_m, part_l, out, rows, inside, g, spans, T,
+    G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr, WAYS: tl.constexpr,
+):  # fmt: skip
+    """Put runs 0..spans-1 of some rows together, in their order, WAYS in flight. The sums say where they
+    round, since two kernels make them.
+    """
+    d = tl.arange(0, K)
+    first, step = g * T * REP + rows, G * T * REP
+    m = tl.full(rows.shape, float("-inf"), dtype=tl.float32)
+    for at in range(0, spans, WAYS):
+        for i in tl.static_range(WAYS):
+            here, mask = first + (at + i) * step, inside & (at + i < spans)
+            other = tl.load(part_m + here, mask=mask, other=float("-inf"), cache_modifier=".cg")
+            m = tl.maximum(m, other)
+    safe = tl.where(m == float("-inf"), 0.0, m)
+    weight = tl.zeros(rows.shape, dtype=tl.float32)
+    acc = tl.zeros((rows.shape[0], K), dtype=tl.float32)
+    for at in range(0, spans, WAYS):
+        for i in tl.static_range(WAYS):
+            here, mask = first + (at + i) * step, inside & (at + i < spans)
+            part_at = part_o + here[:, None] * K + d[None, :]
+            o_RK = tl.load(part_at, mask=mask[:, None], other=0.0, cache_modifier=".cg")
+            l_R = tl.load(part_l + here, mask=mask, other=0.0, cache_modifier=".cg")
+            m_R = tl.load(part_m + here, mask=mask, other=float("-inf"), cache_modifier=".cg")
+            share = tl.exp(m_R - safe)
+            weight = tl.fma(share, l_R, weight)
+            acc = tl.fma(share[:, None], o_RK, acc)
+    acc = acc / tl.where(weight == 0.0, 1.0, weight)[:, None]
+    where = (rows // REP) * (G * REP) + g * REP + rows % REP
+    tl.store(out + where[:, None] * K + d[None, :], acc.to(out.dtype.element_ty), mask=inside[:, None])
+
+
 # One kernel for all widths: no compiler may do otherwise for a single token.
 @triton.jit(do_not_specialize=["T", "first"])
 def _attend(
@@ -79,6 +120,8 @@ def _attend(
     part_o,
     part_m,
     part_l,
+    arrived,
+    out,
     T,
     first,
     slots,
@@ -92,6 +135,8 @@ def _attend(
     ROWS: tl.constexpr,
     KEYS: tl.constexpr,
     SPAN: tl.constexpr,
+    LAST: tl.constexpr,
+    WAYS: tl.constexpr,
     PDL: tl.constexpr,
 ):
     if PDL:
@@ -99,6 +144,10 @@ def _attend(
         tl.extra.cuda.gdc_wait()
     tile, g, span = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tl.load(length)
+    live = tl.minimum(tl.cdiv(n + T, SPAN), tl.num_programs(2))
+    if LAST:  # noqa: SIM102 - known when this is compiled
+        if span >= live:
+            return
     rows = tile * ROWS + tl.arange(0, ROWS)
     total = T * REP
     inside = rows < total
@@ -120,7 +169,7 @@ def _attend(
     m = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
     l = tl.zeros((ROWS,), dtype=tl.float32)  # noqa: E741 - the letter of the papers
     acc = tl.zeros((ROWS, K), dtype=tl.float32)
-    if span * SPAN < n + T:
+    if span < live:
         q_role = tl.load(role + token, mask=inside, other=-1)
         q_pos = tl.load(position + token, mask=inside, other=0)
         # A query sees clean keys up to `reach`, and keys whose mark is its own.
@@ -167,33 +216,28 @@ def _attend(
     tl.store(part_m + index, m, mask=inside)
     tl.store(part_l + index, l, mask=inside)
     tl.store(part_o + index[:, None] * K + d[None, :], acc, mask=inside[:, None])
+    if LAST:
+        # No program waits: the one that finds all others of its tile arrived puts the runs together. The
+        # barrier brings every thread's stores before the count, whose release and acquire order them across
+        # programs; the counter is 0 again before the next launch looks at it.
+        tl.debug_barrier()
+        count = arrived + tile * G + g
+        if tl.atomic_add(count, 1, sem="acq_rel") == live - 1:
+            tl.debug_barrier()
+            tl.store(count, 0)
+            combine(part_o, part_m, part_l, out, rows, inside, g, live, T, G, REP, K, WAYS)
 
 
 @triton.jit
 def _combine(
     part_o, part_m, part_l, out, T, spans,
-    G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr, PDL: tl.constexpr = False,
+    G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr, WAYS: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    row, g = tl.program_id(0), tl.program_id(1)
-    d = tl.arange(0, K)
-    total = T * REP
-    m = float("-inf")
-    for span in range(spans):
-        m = tl.maximum(m, tl.load(part_m + (span * G + g) * total + row))
-    safe = tl.where(m == float("-inf"), 0.0, m)
-    weight = 0.0
-    acc = tl.zeros((K,), dtype=tl.float32)
-    for span in range(spans):
-        index = (span * G + g) * total + row
-        part = tl.exp(tl.load(part_m + index) - safe)
-        weight += part * tl.load(part_l + index)
-        acc += part * tl.load(part_o + index * K + d)
-    acc = acc / tl.where(weight == 0.0, 1.0, weight)
-    token, head = row // REP, g * REP + row % REP
-    tl.store(out + (token * (G * REP) + head) * K + d, acc.to(out.dtype.element_ty))
+    rows = tl.program_id(0) + tl.arange(0, 1)
+    combine(part_o, part_m, part_l, out, rows, rows >= 0, tl.program_id(1), spans, T, G, REP, K, WAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +253,9 @@ class Beside:
 
 
 class AttentionSpace:
-    """Partial results of one pass at a time."""
+    """Partial results of one layer at a time, and how many of a tile's runs have arrived. A launch touches
+    them only after all before it have ended (model.kernels.launch), so layers can share them.
+    """
 
     def __init__(self, device: torch.device, tokens: int, heads: int, head_dim: int, slots: int) -> None:
         spans = triton.cdiv(slots, SPAN)
@@ -217,6 +263,8 @@ class AttentionSpace:
         self.o = torch.empty(rows * head_dim, dtype=torch.float32, device=device)
         self.m = torch.empty(rows, dtype=torch.float32, device=device)
         self.l = torch.empty(rows, dtype=torch.float32, device=device)
+        # More than there are tiles: those of siblings come on top.
+        self.arrived = torch.zeros(tokens * heads, dtype=torch.int32, device=device)
 
 
 def launched(head_dim: int) -> dict[str, int]:
@@ -253,13 +301,15 @@ def attend(
     if beside is not None:
         first, count, own, forks = beside.first, beside.count, beside.own, beside.forks
         assert own * repeat <= ROWS
-    _attend[(triton.cdiv(T * repeat, ROWS) + count, G, spans)](
+    tiles, last = triton.cdiv(T * repeat, ROWS) + count, spans <= LAST_SPANS
+    assert tiles * G <= len(space.arrived)
+    sizes = {"G": G, "REP": repeat, "K": K, "WAYS": WAYS, "PDL": qkv_TC.is_cuda}
+    _attend[(tiles, G, spans)](
         qkv_TC, *turn, keys_GSK, values_GSK, *fields, length, forks, space.o, space.m, space.l,
-        T, first, slots, K**-0.5, SIBLINGS=count, OWN=own, BESIDE=BESIDE,
-        G=G, REP=repeat, K=K, ROWS=ROWS, SPAN=SPAN,
-        PDL=qkv_TC.is_cuda, **launched(K), **pdl(qkv_TC),
+        space.arrived, out_THK, T, first, slots, K**-0.5, SIBLINGS=count, OWN=own, BESIDE=BESIDE,
+        ROWS=ROWS, SPAN=SPAN, LAST=last, **sizes, **launched(K), **pdl(qkv_TC),
     )  # fmt: skip
-    _combine[(T * repeat, G)](
-        space.o, space.m, space.l, out_THK, T, spans,
-        G=G, REP=repeat, K=K, PDL=qkv_TC.is_cuda, num_warps=1, **pdl(qkv_TC),
-    )  # fmt: skip
+    if not last:
+        _combine[(T * repeat, G)](
+            space.o, space.m, space.l, out_THK, T, spans, **sizes, num_warps=1, **pdl(qkv_TC)
+        )

@@ -15,7 +15,7 @@ import torch
 import triton
 import triton.language as tl
 
-from model.kernels.attention import ROWS, SPAN, AttentionSpace, _combine, gather, launched
+from model.kernels.attention import ROWS, SPAN, WAYS, AttentionSpace, _combine, gather, launched
 from model.kernels.launch import pdl
 from model.kernels.pointwise import normed, turned
 
@@ -184,4 +184,7 @@ def attend_rows(
         T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, SPAN=SPAN,
         PDL=q_THK.is_cuda, **launched(K), **pdl(q_THK),
     )  # fmt: skip
-    _combine[(T * repeat, G)](space.o, space.m, space.l, out_THK, T, spans, G=G, REP=repeat, K=K, num_warps=1)
+    _combine[(T * repeat, G)](
+        space.o, space.m, space.l, out_THK, T, spans,
+        G=G, REP=repeat, K=K, WAYS=WAYS, PDL=q_THK.is_cuda, num_warps=1, **pdl(q_THK),
+    )  # fmt: skip

@@ -1,9 +1,10 @@
 """Compile what the CUDA path launches for an H100 that need not be here:
 
-    python -m tests.model.compiled_kernels [--default | --all]
+    python -m tests.model.compiled_kernels [--default | --all | --count]
 
 `--all`: every kernel of every model in tests.model.gpu_scenarios, a line for each (some minutes).
-`--default`: those of the default model. Without either, a few launches of each kernel that together have
+`--default`: those of the default model. `--count`: how many launches whole steps of the default model make,
+nothing compiled. Without either, a few launches of each kernel that together have
 every value of its flags; run by test_kernels_compile.py. Triton keeps what it compiles in TRITON_CACHE_DIR:
 a machine with the same Triton, that variable and the folder at the same path compiles none of it again.
 """
@@ -14,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -140,8 +142,22 @@ def check_top_p() -> None:
 SCENARIOS = {"": gpu_scenarios.usual, "--default": gpu_scenarios.default, "--all": gpu_scenarios.everything}
 
 
+def count() -> None:
+    """Print the launches of whole greedy steps of the default model, in all and by kernel."""
+    launches: list[Launch] = []
+    with recording(launches):
+        for name, make in gpu_scenarios.whole_steps():
+            launches.clear()
+            make()
+            by_kernel = Counter(launch.name for launch in launches)
+            print(name, len(launches), *(f"{kernel} {n}" for kernel, n in by_kernel.most_common()))
+
+
 def main() -> None:
     which = "".join(sys.argv[1:])
+    if which == "--count":
+        count()
+        return
     check_guard()
     check_top_p()
     launches: list[Launch] = []

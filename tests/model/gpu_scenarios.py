@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -89,6 +91,17 @@ def decode(runner: CudaRunner, shapes: tuple[Shape, ...] = (*SHAPES, WIDE)) -> N
             VerifiedStep(runner, shape, some, kind, 1024).hang(range(shape.blocks))
             VerifiedStep(runner, shape, some, kind, 1024, Judge(window=3))
     VerifiedStep(runner, SHAPES[0], whole, KINDS[0], 33_000)
+
+
+def whole_steps() -> Iterator[tuple[str, Callable[[], object]]]:
+    """(name, make it) of greedy whole steps of all layers of the default model."""
+    config = dataclasses.replace(QWEN25_05B, layers=24)
+    runner = make_runner(config, heads="heads-default.yaml")
+    parts = DraftParts(runner, config.vocab - 200)
+    yield "ar", lambda: ArStep(runner, KINDS[0], 512)
+    for shape in (Shape(15, 3), Shape(15, 7)):
+        name = f"{shape.masks} masks, {shape.blocks} points (width {shape.width})"
+        yield name, partial(VerifiedStep, runner, shape, parts, KINDS[0], 1024)
 
 
 def read(runner: CudaRunner) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 from model import sampling
 from model.base import Base
@@ -15,12 +16,16 @@ from model.cuda import CudaRunner
 from model.cuda_lanes import CudaLanes
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
+from model.kernels.attention import LAST_SPANS, SPAN, AttentionSpace, attend
 from model.kernels.choice import greedy
 from model.kernels.linear import Workspace, linear, linear_reference
 from model.kernels.noise import uniform
-from model.kernels.pointwise import rms_norm
+from model.kernels.pointwise import norm_heads, rms_norm
+from model.kvcache import clean_tokens, draft_tokens, length_token, pack_tokens
 from model.lanes import Lanes
 from model.request import GenerateRequest
+from model.roles import visible
+from model.rope import rotate, rotation
 from model.runner import Runner
 from model.session import Session
 from model.tiny import tiny_folder
@@ -51,6 +56,77 @@ def check_linear_after_norm() -> None:
         rms_norm(x, gain, 1e-6, normed)
         apart = linear(normed, weight, space, gated=gated)
         assert torch.equal(linear(x, weight, space, norm=(gain, 1e-6), gated=gated), apart)
+
+
+def check_norm_heads() -> None:
+    """Heads of q and k normed in place as RMSNorm norms them; values stay."""
+    H, G, K, eps = 4, 2, 16, 1e-6
+    qkv, weights = torch.randn(3, (H + 2 * G) * K), torch.rand(2, K) + 0.5
+    heads = qkv.view(3, H + 2 * G, K).clone()
+    norm_heads(qkv, H, G, (weights[0], weights[1], eps))
+    normed = heads * torch.rsqrt(heads.square().mean(-1, keepdim=True) + eps)
+    torch.testing.assert_close(qkv.view_as(heads)[:, :H], normed[:, :H] * weights[0])
+    torch.testing.assert_close(qkv.view_as(heads)[:, H:-G], normed[:, H:-G] * weights[1])
+    assert torch.equal(qkv.view_as(heads)[:, -G:], heads[:, -G:])
+
+
+def check_attention() -> None:
+    """A pass of all roles against plain torch, behind a history over several runs of keys. What it leaves in
+    the cache has the bits of plain rotation. Its rows have the same bits when the cache may be in use up to
+    where a launch of its own puts the runs together, and a token's when it comes alone.
+    """
+    G, REP, K, slots = 2, 3, 16, SPAN * (LAST_SPANS + 1)
+    H, n = G * REP, 2 * SPAN - 3
+    device = torch.device("cpu")
+    base = 10000.0 ** (-torch.arange(0, K, 2) / K)
+    cos, sin = (
+        t[0, :, 0].contiguous() for t in rotation(base, 1.0, torch.arange(slots)[None], torch.float32)
+    )
+    # The line of 5, padding, two blocks behind its first and third token, a length query.
+    parts = (clean_tokens(n, 5), clean_tokens(7, 1), draft_tokens(n, 4, 1), draft_tokens(n + 2, 4, 2))
+    tokens = pack_tokens([*parts, length_token(n + 4)])
+    tokens.role[0, 5] = -1
+    fields = tuple(
+        getattr(tokens, name)[0].int().contiguous() for name in ("role", "position", "block", "begin")
+    )
+    T = len(fields[0])
+    history, qkv = torch.randn(2, G, slots, K), torch.randn(T, (H + 2 * G) * K)
+    heads_THK = qkv.view(T, -1, K)
+    turn = cos[tokens.position[0]][:, None], sin[tokens.position[0]][:, None]
+    q_THK, k_TGK = rotate(heads_THK[:, :H], turn), rotate(heads_THK[:, H : H + G], turn)
+
+    def run(width: int, length: int, kept: torch.Tensor, reach: int) -> torch.Tensor:
+        space = AttentionSpace(device, 64, H, K, slots)
+        out_THK = torch.empty(width, H, K)
+        at = torch.tensor([length], dtype=torch.int32)
+        rows = slice(length - n, length - n + width)
+        now = tuple(field[rows].contiguous() for field in fields)
+        attend(qkv[rows].contiguous(), (cos, sin), kept[0], kept[1], now, at, reach, space, out_THK)
+        assert not space.arrived.any()
+        return out_THK
+
+    kept = history.clone()
+    out_THK = run(T, n, kept, 3 * SPAN)
+    assert torch.equal(kept[0, :, n : n + T], k_TGK.transpose(0, 1))
+    assert torch.equal(kept[1, :, n : n + T], heads_THK[:, H + G :].transpose(0, 1))
+    for side, before in zip(kept, history, strict=True):
+        assert torch.equal(side[:, :n], before[:, :n])
+        assert torch.equal(side[:, n + T :], before[:, n + T :])
+    keys = clean_tokens(0, n).cat(tokens)
+    mask = visible(tokens, keys)
+    expected = F.scaled_dot_product_attention(
+        q_THK.transpose(0, 1)[None],
+        kept[0, :, : n + T].repeat_interleave(REP, 0)[None],
+        kept[1, :, : n + T].repeat_interleave(REP, 0)[None],
+        attn_mask=mask,
+    )[0].transpose(0, 1)
+    real = tokens.role[0] >= 0
+    torch.testing.assert_close(out_THK[real], expected[real], rtol=1e-5, atol=1e-5)
+    assert torch.equal(run(T, n, history.clone(), slots), out_THK)
+    again = history.clone()
+    for i in range(5):
+        assert torch.equal(run(1, n + i, again, 3 * SPAN)[0], out_THK[i])
+    assert torch.equal(again[:, :, : n + 5], kept[:, :, : n + 5])
 
 
 def check_choice() -> None:
@@ -169,6 +245,8 @@ def check_rows(folder: Path) -> None:
 torch.manual_seed(0)
 check_linear()
 check_linear_after_norm()
+check_norm_heads()
+check_attention()
 check_choice()
 check_noise()
 check_rows(Path(sys.argv[1]))
