@@ -93,7 +93,7 @@ piece() {
             ;;
         curve-*)
             keep "$1" $evals run humaneval+ --decode diffusion --block "$set" --model "$base" --heads "$heads" \
-                --sweep threshold=0.6,0.7,0.8,0.9,0.95 --out "$out/$1" --resume --no-score --json "${tasks[@]}"
+                --sweep threshold=0.03,0.1,0.3,0.6,1 --out "$out/$1" --resume --no-score --json "${tasks[@]}"
             ;;
     esac
 }
