@@ -195,9 +195,9 @@ mirror._fetch_piece = slow
 main(["pull", "--source", "mirror"])
 """
     env = os.environ | {"HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    # A test run in the background ignores some signals, and its children would too.
+    command = ["env", "--default-signal=INT,TERM", sys.executable, "-c", script]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"
     process.send_signal(number)
