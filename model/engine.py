@@ -26,7 +26,7 @@ from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.lastcache import LastCache
 from model.plan import Planner
-from model.planners import Planners
+from model.planners import Planners, shapes_of
 from model.prompt import check_context, prompt_ids
 from model.request import Decode, GenerateRequest, ModelInfo, Step
 from model.roles import Role
@@ -295,9 +295,9 @@ class Engine:
         self.planners.fix(planner)
 
     def _whole_steps(self, request: GenerateRequest, capacity: int) -> WholeSteps | None:
-        """Steps of judged drafts that a device does by itself, where it can and the request leaves it
-        free.
+        """Steps of judged drafts that a device does by itself, where it can and has one of the request's
+        block.
         """
-        if self._own_drafter is not None or request.block is not None:
+        if self._own_drafter is not None or not shapes_of(request):
             return None
         return self.weights.wide.whole_steps(capacity, self.draft_limit)

@@ -6,6 +6,7 @@ Fresh, so that an answer's passes do not depend on those before it. What is meas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,23 @@ from model import lookup
 from model.calibrate import step_times, width_curve
 from model.plan import Curve, Planner
 from model.sampling import Kind
-from model.shapes import ShapePlanner, Times
+from model.shapes import PLAIN, SHAPES, UNMEASURED, Shape, ShapePlanner, Times
 
 if TYPE_CHECKING:
     from model.request import GenerateRequest
     from model.runner import Runner
     from model.steps import WholeSteps
+
+
+def shapes_of(request: GenerateRequest) -> tuple[Shape, ...]:
+    """Shapes of whole steps that a request leaves open: all, or those of its block. None where no shape has
+    such a block, or `extra` says how many blocks or siblings a pass has.
+    """
+    if request.block is None:
+        return SHAPES
+    if request.extra.keys() & {"branches", "siblings"}:
+        return ()
+    return tuple(shape for shape in SHAPES if shape.masks == request.block - 1)
 
 
 class Planners:
@@ -51,12 +63,20 @@ class Planners:
         return Planner(self._widths, limit=31)
 
     def of_steps(self, steps: WholeSteps, request: GenerateRequest) -> ShapePlanner:
-        """For `verified`, in whole steps."""
+        """Of judged drafts, in whole steps of `shapes_of`, or of one token where drafts do not pay.
+
+        `diffusion` with a block always drafts, and by times that are the same everywhere: its answer
+        depends on the plan, and is to be repeated.
+        """
+        shapes = shapes_of(request)
+        if request.block is not None and request.decode == "diffusion":
+            return ShapePlanner({PLAIN: math.inf} | {shape: UNMEASURED[shape] for shape in shapes})
         kind = Kind.of(request)
         if kind not in self._shapes:
             self._measuring()
             self._shapes[kind] = step_times(steps, request)
-        return ShapePlanner(self._shapes[kind])
+        times = self._shapes[kind]
+        return ShapePlanner({shape: times[shape] for shape in (PLAIN, *shapes)})
 
     def of_copies(self, runner: Runner, request: GenerateRequest) -> lookup.Pace:
         """For `lookup`."""

@@ -9,8 +9,9 @@ import pytest
 from model.drafter import Drafter
 from model.judge import choose
 from model.plan import Plan, coverage
+from model.planners import Planners
 from model.request import GenerateRequest, complete
-from model.shapes import PLAIN
+from model.shapes import PLAIN, SHAPES
 from model.verified import Verified, _parts
 from tests.model.tiny_engines import make_engine
 
@@ -88,12 +89,64 @@ def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, ora
         assert PLAIN in made.shapes
 
 
-def test_what_the_request_or_the_drafter_ask_for_goes_pass_by_pass(engine, monkeypatch):
-    request = GenerateRequest(prompt="def add(a, b):", max_tokens=8, decode="verified", block=8)
+def stand_in(engine, monkeypatch, truth) -> PlainSteps:
+    engine.draft_with(None)
+    engine.weights.mount()
+    made = PlainSteps(engine.weights.wide, engine.draft_limit, truth)
+    monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit: made)
+    return made
+
+
+@pytest.mark.parametrize("block", sorted({shape.masks + 1 for shape in SHAPES}))
+@pytest.mark.parametrize("decode", ["verified", "diffusion"])
+@pytest.mark.parametrize("oracle", [False, True])
+def test_a_block_has_its_own_shapes_and_the_answer_of_ar(engine, monkeypatch, block, decode, oracle):
+    request = GenerateRequest(prompt="def add(a, b):", max_tokens=60, temperature=0.9, seed=4)
+    plain = complete(engine, request)
+    made = stand_in(engine, monkeypatch, list(plain.token_ids) if oracle else [])
+    checked = complete(engine, dataclasses.replace(request, decode=decode, block=block, threshold=1.0))
+    assert checked.token_ids == plain.token_ids
+    assert checked.logprobs == plain.logprobs
+    used = set(made.shapes)
+    assert {shape.masks + 1 for shape in used - {PLAIN}} == {block}
+    if oracle:
+        assert checked.forwards <= 3 + 60 // (block // 2)
+    # Useless drafts: `verified` leaves them, `diffusion` is told to fill blocks.
+    assert (PLAIN in used) == (decode == "verified" and not oracle)
+
+
+def test_a_lenient_answer_with_a_block_is_that_of_every_machine(engine, monkeypatch):
+    """Below a threshold of 1 the answer depends on the plan, so this must not depend on measured times."""
+    request = GenerateRequest(
+        prompt="def add(a, b):", max_tokens=60, decode="diffusion", block=16, threshold=1e-6
+    )
+    shapes, answers = [], []
+    for dear in [shape for shape in SHAPES if shape.masks == 15]:
+        times = {PLAIN: 1.0} | {shape: 50.0 if shape == dear else 1.0 for shape in SHAPES}
+        monkeypatch.setattr("model.planners.step_times", lambda steps, request, times=times: times)
+        monkeypatch.setattr(engine, "planners", Planners(measuring=engine.forget))
+        made = stand_in(engine, monkeypatch, [])
+        answers.append(complete(engine, request).token_ids)
+        shapes.append(made.shapes)
+    assert shapes[0] == shapes[1]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    ("block", "extra"), [(10, {}), (64, {}), (16, {"branches": 4}), (16, {"siblings": 2})]
+)
+def test_what_no_shape_has_goes_pass_by_pass(engine, monkeypatch, block, extra):
+    request = GenerateRequest(prompt="def add(a, b):", max_tokens=8, block=block, extra=extra)
     monkeypatch.setattr(engine.weights.wide, "whole_steps", None)
     engine.draft_with(None)
-    assert complete(engine, request).tokens
+    plain = complete(engine, dataclasses.replace(request, extra={}))
+    assert complete(engine, dataclasses.replace(request, decode="verified")).token_ids == plain.token_ids
+
+
+def test_an_own_drafter_goes_pass_by_pass(engine, monkeypatch):
+    request = GenerateRequest(prompt="def add(a, b):", max_tokens=8, decode="verified")
+    monkeypatch.setattr(engine.weights.wide, "whole_steps", None)
     engine.weights.mount()
     engine.draft_with(type("Own", (Drafter,), {})(engine.weights.wide, engine.draft_limit))
-    assert complete(engine, dataclasses.replace(request, block=None)).tokens
+    assert complete(engine, request).tokens
     engine.draft_with(None)
