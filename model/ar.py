@@ -5,27 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import torch
-
+from model.judge import choose
 from model.kvcache import KVCache
-from model.request import GenerateRequest, Step
+from model.request import Step
 from model.runner import Runner
-from model.sampling import check, logprob, pick
 from model.session import Session
-
-
-def choose(
-    logits_TV: torch.Tensor, first: int, request: GenerateRequest
-) -> tuple[list[int], list[float], list[float]]:
-    """Tokens for positions first.., their log probabilities at temperature 1, and those as probabilities.
-
-    Raises NumericsError for NaN logits.
-    """
-    check(logits_TV)
-    positions = torch.arange(first, first + logits_TV.shape[0], device=logits_TV.device)
-    ids = pick(logits_TV, positions, temperature=request.temperature, top_p=request.top_p, seed=request.seed)
-    log = logprob(logits_TV, ids)
-    return ids.tolist(), log.tolist(), log.exp().tolist()
 
 
 def decode(runner: Runner, cache: KVCache, session: Session) -> Iterator[Step]:

@@ -46,7 +46,7 @@ class Draw:
         drafts_N: torch.Tensor | None = None,
         window: int = 0,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The tokens [N] for these absolute positions, those that `pick` gives, behind their report [3, N]
+        """The tokens [N] with the largest `scores` for these absolute positions, behind their report [3, N]
         (model.kernels.choice). drafts: for `settled` (model.judge), with the slack that was put here.
         """
         report, ids = greedy(logits_NV)

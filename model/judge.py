@@ -72,12 +72,16 @@ def settled(
 
 
 def choose(
-    logits_TV: torch.Tensor, drafts: Sequence[int], first: int, request: GenerateRequest, judge: Judge
+    logits_TV: torch.Tensor,
+    first: int,
+    request: GenerateRequest,
+    drafts: Sequence[int] = (),
+    judge: Judge = EXACT,
 ) -> tuple[list[int], list[float], list[float]]:
-    """`model.ar.choose` beside drafts of the same positions, which stay where the judge lets them; rows
-    behind the last draft have none.
+    """Tokens for positions first.., their log probabilities at temperature 1, and those as probabilities.
 
-    Raises NumericsError for NaN logits.
+    drafts: of the same positions, as many as there are; they stay where the judge lets them. Raises
+    NumericsError for NaN logits.
     """
     check(logits_TV)
     device = logits_TV.device

@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from model.ar import choose
 from model.calibrate import CONTEXT, curve
+from model.judge import choose
 from model.kvcache import KVCache
 from model.ngrams import LONGEST, Draft, Ngrams
 from model.plan import UNMEASURED, Curve

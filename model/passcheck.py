@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from model.ar import choose
 from model.base import MLP
+from model.judge import choose
 from model.projection import Projection
 from model.request import GenerateRequest
 from model.roles import Role, whole

@@ -110,18 +110,6 @@ def _running_sum(share_NV: torch.Tensor) -> torch.Tensor:
     return share_NV.cumsum(-1)
 
 
-def pick(
-    logits_NV: torch.Tensor,
-    positions_N: torch.Tensor,
-    *,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    seed: int = 0,
-) -> torch.Tensor:
-    """The token [N] of each row. positions: absolute positions of the tokens to be chosen."""
-    return scores(logits_NV, positions_N, temperature=temperature, top_p=top_p, seed=seed).argmax(-1)
-
-
 def scores(
     logits_NV: torch.Tensor,
     positions_N: torch.Tensor,
@@ -130,7 +118,9 @@ def scores(
     top_p: float = 1.0,
     seed: int = 0,
 ) -> torch.Tensor:
-    """What `pick` takes the largest of [N, V]: the logits, or log p + noise at a temperature above 0."""
+    """The token of each row is the first with the largest score [N, V]: the logits, or log p + noise at a
+    temperature above 0. positions: absolute positions of the tokens to be chosen.
+    """
     if temperature <= 0:
         return logits_NV
     return warm_scores(logits_NV, positions_N, _scalar(temperature, logits_NV, torch.float32), top_p, seed)
@@ -143,25 +133,12 @@ def pick_rows(
     top_p_N: torch.Tensor | None,
     seed_N: torch.Tensor,
 ) -> torch.Tensor:
-    """`pick` with settings of its own for each row, the same tokens. top_p None: 1 for all."""
+    """The tokens [N] with the largest `scores`, each row with settings of its own. top_p None: 1 for all."""
     warm_N1 = temperature_N[:, None]
     safe_N1 = torch.where(warm_N1 > 0, warm_N1, 1.0)
     top_p = 1.0 if top_p_N is None else top_p_N[:, None]
-    sampled = sample(logits_NV, positions_N, safe_N1, top_p, seed_N)
+    sampled = warm_scores(logits_NV, positions_N, safe_N1, top_p, seed_N).argmax(-1)
     return torch.where(temperature_N > 0, sampled, logits_NV.argmax(-1))
-
-
-def sample(
-    logits_NV: torch.Tensor,
-    positions_N: torch.Tensor,
-    temperature: torch.Tensor,
-    top_p: float | torch.Tensor,
-    seed: int | torch.Tensor,
-) -> torch.Tensor:
-    """`pick` at temperatures above 0, with settings that lie on the device: one, or one a row ([N, 1], seeds
-    [N]).
-    """
-    return warm_scores(logits_NV, positions_N, temperature, top_p, seed).argmax(-1)
 
 
 def warm_scores(
@@ -171,7 +148,9 @@ def warm_scores(
     top_p: float | torch.Tensor,
     seed: int | torch.Tensor,
 ) -> torch.Tensor:
-    """`scores` with the settings of `sample`."""
+    """`scores` at temperatures above 0, with settings that lie on the device: one, or one a row ([N, 1],
+    seeds [N]).
+    """
     scaled = keep_top_p(logits_NV.float() / temperature, top_p)
     ids = torch.arange(logits_NV.shape[-1], device=logits_NV.device)
     return scaled + gumbel(seed, positions_N, ids)

@@ -77,7 +77,7 @@ def decode(
         clean = len(line) + sum(len(s.ids) for s in beside)
         states = runner.run(cache, _parts(runner, line, start, plan, draft.ids, beside))
         logits = runner.logits(states[:clean])
-        ids, logs, sure = choose(logits[: len(line)], line[1:], start + 1, request, judge)
+        ids, logs, sure = choose(logits[: len(line)], start + 1, request, line[1:], judge)
         accepted = agreed(line, ids)
         planner.observe(accepted, plan.verify)
         right = line[: accepted + 1]  # what is now in the cache for good
@@ -87,7 +87,7 @@ def decode(
             here = slice(at, at + len(sibling.ids))
             at = here.stop
             if sibling.at == accepted and sibling.ids[0] == ids[-1]:
-                more = choose(logits[here], sibling.ids[1:], start + accepted + 2, request, judge)
+                more = choose(logits[here], start + accepted + 2, request, sibling.ids[1:], judge)
                 count = agreed(sibling.ids, more[0]) + 1
                 cache.splice(here.start, len(right), count)
                 right += sibling.ids[:count]

@@ -128,7 +128,7 @@ def plain(dtype: torch.dtype) -> None:
     """What bases that the kernels do not cover use of them: choice and noise."""
     logits = torch.empty(4, 151_936, dtype=dtype, device="cuda")
     positions = torch.arange(4, device="cuda")
-    ids = sampling.pick(logits, positions, temperature=0.7, top_p=0.9, seed=3)
+    ids = sampling.scores(logits, positions, temperature=0.7, top_p=0.9, seed=3).argmax(-1)
     sampling.logprob(logits, ids)
     seeds = torch.arange(4, device="cuda")
     sampling.gumbel(seeds, positions, torch.arange(151_936, device="cuda"))

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import torch
 
-from model import judge, sampling
-from model.ar import choose
+from model import sampling
 from model.bench_rows.fused import shape_rows
 from model.cuda import CudaRunner
 from model.drafter import Drafter, Sibling
-from model.judge import EXACT, Judge
+from model.judge import EXACT, Judge, choose
 from model.kvcache import KVCache
 from model.plan import Plan, coverage
 from model.request import GenerateRequest
@@ -190,7 +189,7 @@ def check_lenient(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> N
     for how in (EXACT, Judge(enough), Judge(1e-30), Judge(1e-30, 1), Judge(1e-30, 2)):
         cache = prefilled(slow)
         states = slow.run(cache, _parts(slow, [PROMPT[-1], *draft], start, Plan(6, 8, points), draft))
-        ids, logs, _ = judge.choose(slow.logits(states[:7]), draft, start + 1, request, how)
+        ids, logs, _ = choose(slow.logits(states[:7]), start + 1, request, draft, how)
         accepted = agreed([PROMPT[-1], *draft], ids)
         prefilled(fast)
         steps.begin(request, PROMPT[-1], start, 60, how)

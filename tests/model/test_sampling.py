@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from model.errors import NumericsError
-from model.sampling import check, gumbel, keep_top_p, logprob, pick
+from model.judge import choose
+from model.request import GenerateRequest
+from model.sampling import check, gumbel, keep_top_p, logprob, scores
 from tests.model.chi_square import chi_square, limit
 
 DRAWS = 50_000
@@ -15,7 +17,8 @@ DRAWS = 50_000
 @pytest.mark.parametrize("top_p", [1.0, 0.8])
 def test_tokens_have_the_wanted_distribution(top_p):
     logits = torch.randn(12, generator=torch.Generator().manual_seed(0)) * 1.5
-    ids = pick(logits.expand(DRAWS, -1), torch.arange(DRAWS), temperature=0.7, top_p=top_p, seed=11)
+    rows = logits.expand(DRAWS, -1)
+    ids = scores(rows, torch.arange(DRAWS), temperature=0.7, top_p=top_p, seed=11).argmax(-1)
     probability = keep_top_p(logits[None] / 0.7, top_p)[0].softmax(-1)
     counts = torch.bincount(ids, minlength=12)
     assert chi_square(counts, probability) < limit(12)
@@ -24,10 +27,10 @@ def test_tokens_have_the_wanted_distribution(top_p):
 
 def test_seeds_and_neighbouring_positions_are_independent():
     logits = torch.zeros(DRAWS, 4)
-    here = pick(logits, torch.arange(DRAWS), temperature=1.0, seed=1)
+    here = scores(logits, torch.arange(DRAWS), temperature=1.0, seed=1).argmax(-1)
     for other in (
-        pick(logits, torch.arange(DRAWS) + 1, temperature=1.0, seed=1),
-        pick(logits, torch.arange(DRAWS), temperature=1.0, seed=2),
+        scores(logits, torch.arange(DRAWS) + 1, temperature=1.0, seed=1).argmax(-1),
+        scores(logits, torch.arange(DRAWS), temperature=1.0, seed=2).argmax(-1),
     ):
         pairs = torch.bincount(here * 4 + other, minlength=16)
         assert chi_square(pairs, torch.full((16,), 1 / 16)) < limit(16)
@@ -44,7 +47,7 @@ class Markov:
         out = torch.zeros(count, length + 1, dtype=torch.int64)
         base = torch.arange(count) * length
         for i in range(length):
-            out[:, i + 1] = pick(self.table[out[:, i]], base + i, temperature=1.0, seed=seed)
+            out[:, i + 1] = scores(self.table[out[:, i]], base + i, temperature=1.0, seed=seed).argmax(-1)
         return out[:, 1:]
 
     def verified(self, other: Markov, count: int, length: int, seed: int) -> torch.Tensor:
@@ -58,12 +61,12 @@ class Markov:
         while int(done.min()) < length:
             draft = out.clone()
             for i in range(length):
-                here = pick(other.table[draft[:, i]], base + i, temperature=1.0, seed=seed)
+                here = scores(other.table[draft[:, i]], base + i, temperature=1.0, seed=seed).argmax(-1)
                 draft[:, i + 1] = torch.where(done > i, out[:, i + 1], here)
             accepting = torch.ones(count, dtype=torch.bool)
             before = done.clone()
             for i in range(length):
-                target = pick(self.table[draft[:, i]], base + i, temperature=1.0, seed=seed)
+                target = scores(self.table[draft[:, i]], base + i, temperature=1.0, seed=seed).argmax(-1)
                 live = accepting & (before <= i)
                 out[:, i + 1] = torch.where(live, target, out[:, i + 1])
                 done = torch.where(live, i + 1, done)
@@ -90,7 +93,8 @@ def test_noise_is_a_function_of_its_arguments():
 
 
 def test_greedy_takes_the_first_of_equals():
-    assert pick(torch.tensor([[0.0, 2.0, 2.0]]), torch.tensor([0])).tolist() == [1]
+    ids, _, _ = choose(torch.tensor([[0.0, 2.0, 2.0]]), 0, GenerateRequest())
+    assert ids == [1]
 
 
 def test_top_p_keeps_the_smallest_sufficient_set():

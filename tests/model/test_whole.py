@@ -43,7 +43,7 @@ class PlainSteps:
         plan = Plan(len(line) - 1, shape.masks, points)
         states = self.runner.run(self.cache, _parts(self.runner, line, start, plan, line[1:]))
         logits = self.runner.logits(states[: len(line)])
-        ids, logs, _ = choose(logits, line[1:], start + 1, self.request, self.judge)
+        ids, logs, _ = choose(logits, start + 1, self.request, line[1:], self.judge)
         accepted = 0
         while accepted < len(line) - 1 and line[accepted + 1] == ids[accepted]:
             accepted += 1
