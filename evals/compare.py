@@ -43,7 +43,7 @@ def compare_runs(a: RunFolder, b: RunFolder) -> dict[str, Any]:
         "tpf_ratio": _ratio(_speed(b)["tpf"], _speed(a)["tpf"]),
         "settings": {
             key: [config_a["settings"].get(key), config_b["settings"].get(key)]
-            for key in config_a["settings"]
+            for key in {**config_a["settings"], **config_b["settings"]}
             if config_a["settings"].get(key) != config_b["settings"].get(key)
         },
     }

@@ -15,7 +15,7 @@ from evals.benchmark import Attempt, Benchmark, Task
 from evals.errors import ModelFailureError, UsageError
 from evals.sample import Sample, Timing
 from evals.settings import Settings
-from model.errors import ContextOverflowError, ModelError
+from model.errors import ContextOverflowError, ModelError, RequestError
 from model.request import GenerateRequest, Generation, Model, Step
 
 if TYPE_CHECKING:
@@ -99,8 +99,12 @@ class FromModel:
 
     @property
     def info(self) -> dict[str, Any]:
+        """Of the model, and for `diffusion` the rules that its answers come by, defaults included. Raises
+        UsageError for rules that cannot be.
+        """
         info = dataclasses.asdict(self.model.info)
-        return {**info, "heads_sha256": info["heads_sha256"] or None}
+        rules = {} if self._settings.decode != "diffusion" else {"rules": _rules(self._settings)}
+        return {**info, "heads_sha256": info["heads_sha256"] or None, **rules}
 
     def sample(self, task: Task, index: int, judge: Judge) -> tuple[Sample, Timing]:
         """Raises ModelFailureError; a prompt that does not fit the context is an empty sample."""
@@ -173,8 +177,20 @@ class FromModel:
             decode=settings.decode,
             block=settings.block,
             threshold=settings.threshold,
-            extra={"rule": settings.rule} if settings.rule else {},
+            extra=settings.extra,
         )
+
+
+def _rules(settings: Settings) -> dict[str, Any]:
+    from model.rules import Rules  # with torch, which a model has loaded by now
+
+    request = GenerateRequest(
+        decode="diffusion", block=settings.block, threshold=settings.threshold, extra=settings.extra
+    )
+    try:
+        return Rules.of(request).record
+    except RequestError as error:
+        raise UsageError(str(error)) from None
 
 
 def _overflow(task: Task, index: int) -> Sample:

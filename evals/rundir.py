@@ -137,8 +137,9 @@ class RunWriter:
         if isinstance(old.get("model"), dict) and old["model"].get("heads_sha256") == "":
             old["model"]["heads_sha256"] = None
         for key in IDENTITY:
-            if old.get(key) != json.loads(json.dumps(config.get(key))):
-                difference = _difference(key, old, config)
+            now = json.loads(json.dumps(config.get(key)))
+            if _given(old.get(key)) != _given(now):
+                difference = _difference(key, old.get(key), now)
                 raise RunFolderError(f"{path}: --resume with another {difference}; choose another --out")
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
@@ -204,9 +205,15 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(data.rfind(b"\n") + 1)
 
 
-def _difference(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    before, after = old.get(key), new.get(key)
+def _given(value: Any) -> Any:
+    """Without what is null: a setting that did not exist then is as one that was not given."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+def _difference(key: str, before: Any, after: Any) -> str:
+    """The innermost entry that differs."""
     if isinstance(before, dict) and isinstance(after, dict):
-        name = next((k for k in sorted({*before, *after}) if before.get(k) != after.get(k)), key)
-        return f"{name}: {before.get(name)!r} there, {after.get(name)!r} now"
+        names = sorted({*before, *after})
+        name = next(name for name in names if before.get(name) != after.get(name))
+        return _difference(name, before.get(name), after.get(name))
     return f"{key}: {before!r} there, {after!r} now"

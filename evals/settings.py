@@ -13,6 +13,7 @@ from model.request import Decode
 # What `--sweep` may vary, with the type of its values.
 SWEEPABLE: dict[str, type] = {
     "threshold": float,
+    "window": int,
     "rule": str,
     "block": int,
     "temperature": float,
@@ -28,7 +29,7 @@ RULES = ("threshold", "entropy")
 @dataclass(frozen=True, slots=True)
 class Settings:
     """temperature 0 is greedy (then n is 1). tasks: `0-9,32` or ids. heads: a folder of heads, or ''.
-    rule: what free `diffusion` commits by, '' for drafts that the AR head judges.
+    rule: what free `diffusion` commits by, '' for drafts that the AR head judges, with `window`.
     """
 
     benchmark: str
@@ -46,6 +47,7 @@ class Settings:
     tasks: str = ""
     device: str = ""
     rule: str = ""
+    window: int | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError."""
@@ -69,14 +71,23 @@ class Settings:
             raise UsageError(f"--decode must be one of {', '.join(get_args(Decode))}, not {self.decode!r}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UsageError(f"--threshold must be above 0 and at most 1, not {self.threshold:g}")
-
         if self.rule not in ("", *RULES):
             raise UsageError(f"--rule must be one of {', '.join(RULES)}, not {self.rule!r}")
         if self.rule and self.decode != "diffusion":
             raise UsageError(f"--rule is for --decode diffusion, not {self.decode}")
+        if self.window is not None and (self.rule or self.decode != "diffusion"):
+            raise UsageError("--window is for --decode diffusion without --rule: else no head judges drafts")
+        if self.window is not None and not 0 <= self.window <= 64:
+            raise UsageError(f"--window must be from 0 to 64 draft tokens, not {self.window}")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What a request carries beside the fields that all decoders know (model.request)."""
+        given = {"rule": self.rule or None, "window": self.window}
+        return {key: value for key, value in given.items() if value is not None}
 
     def sample_seed(self, task_id: str, sample: int) -> int:
         """A seed of its own for each sample: order, resume and batching do not change what is drawn."""

@@ -13,7 +13,8 @@ and always at least one, so that decoding ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
@@ -79,6 +80,14 @@ class Rules:
         if not 1 <= rules.flight <= 4 or rules.delay < 0:
             raise RequestError("flight is 1 to 4 blocks, delay 0 or more passes")
         return rules
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Those that decide an answer: two answers with equal ones were made by the same rules."""
+        names = [field.name for field in fields(self) if field.name != "window"]
+        if self.commit == "lenient":
+            names = ["commit", "threshold", "window"]
+        return {name: getattr(self, name) for name in names}
 
     @property
     def judge(self) -> Judge | None:

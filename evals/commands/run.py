@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     "confidence that commits it.",
 )
 @click.option(
+    "--window",
+    type=int,
+    help="diffusion: so many draft tokens behind one that is kept so must be the AR head's own (default 3).",
+)
+@click.option(
     "--rule",
     default="",
     help="diffusion: run freely, without the AR head's judgement, and commit by threshold or entropy.",

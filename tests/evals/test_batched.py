@@ -22,6 +22,7 @@ from evals.rundir import SAMPLES, TIMING, VERDICTS, RunFolder
 from evals.settings import Settings
 from evals.source import open_source
 from model.errors import ContextOverflowError
+from model.judge import Judge as LenientJudge
 from model.lanes import Lanes
 from model.request import GenerateRequest, Generation, ModelInfo, Step, Token
 from model.rules import Rules
@@ -149,6 +150,9 @@ def test_the_rule_reaches_the_decoder() -> None:
     asked = source(Together(), settings)._request(open_benchmark("humaneval").tasks["HumanEval/0"], 0)
     rules = Rules.of(asked)
     assert (rules.rule, rules.block, rules.threshold) == ("entropy", 16, 0.3)
+    settings = Settings("humaneval", "m", "diffusion", window=1, threshold=0.3)
+    asked = source(Together(), settings)._request(open_benchmark("humaneval").tasks["HumanEval/0"], 0)
+    assert Rules.of(asked).judge == LenientJudge(0.3, 1)
 
 
 def test_the_engine_gives_the_same_samples_in_a_batch(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from evals.rundir import SAMPLES, VERDICTS, RunFolder
 from evals.sample import Sample
 from evals.settings import Settings
 from evals.source import open_source
+from model.rules import WINDOW
+from tests.evals.conftest import SCRIPT
 
 TINY = ("run", "edit", "--model", "tiny", "--device", "cpu", "--max-tokens", 8, "--limit", 1, "--no-score")
 
@@ -54,6 +56,62 @@ def test_a_run_of_before_the_hash_was_null_is_resumed(evals: Any, tmp_path: Path
     (run / "config.json").write_text(json.dumps(config))
     (run / SAMPLES).write_text("")
     assert evals(*TINY, "--out", run, "--resume").code == 0
+
+
+def test_a_run_is_not_resumed_under_other_rules(evals: Any, tmp_path: Path) -> None:
+    script, run = tmp_path / "script.json", tmp_path / "r"
+    script.write_text(json.dumps([SCRIPT[1]] * 4))
+    args = ("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--decode", "diffusion",
+            "--threshold", 0.1, "--no-score", "--out", run)  # fmt: skip
+    assert evals(*args).code == 0
+    written = (run / "config.json").read_text()
+    config = json.loads(written)
+    rules = config["model"]["rules"]
+    assert rules == {"commit": "lenient", "threshold": 0.1, "window": WINDOW}
+    config["model"]["rules"] = {"commit": "prefix", "threshold": 0.1}
+    (run / "config.json").write_text(json.dumps(config))
+    assert evals(*args, "--resume").code == 0  # all answers are there: nothing is made by any rule
+    (run / SAMPLES).write_text("")
+    for other, said in (
+        ({**rules, "window": 5}, f"window: 5 there, {WINDOW} now"),
+        ({"commit": "prefix", "threshold": 0.1}, "commit: 'prefix' there, 'lenient' now"),
+        (None, "rules: None there, {'commit': 'lenient',"),  # of before they were recorded
+    ):
+        config["model"]["rules"] = other
+        (run / "config.json").write_text(json.dumps(config))
+        done = evals(*args, "--resume")
+        assert (done.code, len(done.err.splitlines())) == (2, 1)
+        assert f"--resume with another {said}" in done.err
+    (run / "config.json").write_text(written)
+    assert evals(*args, "--window", WINDOW + 1, "--resume").code == 2
+    assert evals(*args, "--resume").code == 0
+
+
+def test_a_run_of_before_a_setting_existed_is_resumed(evals: Any, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    evals(*TINY, "--out", run)
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"].pop("window") is None
+    (run / "config.json").write_text(json.dumps(config))
+    (run / SAMPLES).write_text("")
+    assert evals(*TINY, "--out", run, "--resume").code == 0
+
+
+def test_rules_that_cannot_be_are_refused_before_a_run_is_begun(evals: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([SCRIPT[1]]))
+    args = ("run", "humaneval", "--model", f"scripted:{script}", "--out", tmp_path / "r")
+    diffusion = (*args, "--decode", "diffusion")
+    for words, said in (
+        ((*diffusion, "--block", 4), "block is 4"),
+        ((*diffusion, "--window", 65), "--window must be from 0 to 64"),
+        ((*diffusion, "--window", 1, "--rule", "entropy"), "--window is for --decode diffusion without"),
+        ((*args, "--window", 1), "--window is for --decode diffusion without"),
+    ):
+        done = evals(*words)
+        assert done.code == 2
+        assert said in done.err
+    assert not (tmp_path / "r").exists()
 
 
 class Heard(Silent):

@@ -59,6 +59,17 @@ def test_what_a_request_says_picks_who_decides():
         assert commit(**extra).judge is None
 
 
+def test_the_record_tells_rules_apart():
+    def record(**given):
+        return Rules.of(GenerateRequest(prompt="x", decode="diffusion", **given)).record
+
+    assert record() == {"commit": "lenient", "threshold": LENIENCE, "window": WINDOW}
+    assert record(block=8) == record(), "who judges is what decides, the block is the planner's"
+    free = [record(extra=extra) for extra in ({"rule": "threshold"}, {"rule": "entropy"}, {"flight": 2})]
+    free.append(record(block=8, extra={"rule": "threshold"}))
+    assert len({str(one) for one in (record(), record(threshold=0.5), *free)}) == 6
+
+
 def test_entropy_rule_spends_its_bound():
     logits = torch.tensor([[9.0, 0, 0], [1.0, 0.9, 0.8], [8.0, 0, 0], [0.0, 0, 0]])
     log = logits.log_softmax(-1)
