@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache, lru_cache
 
 import numpy as np
@@ -58,8 +59,19 @@ Times = Mapping[Shape, float]
 # that were, by the width of the pass, the masks and whether there are siblings (largest error .06 ms).
 UNMEASURED = dict(zip((PLAIN, *SHAPES), (1.085, 1.437, 1.556, 1.814, 1.917, 2.027, 2.089), strict=True))
 
+
+class Line(IntEnum):
+    """Where the draft that a step verifies comes from: fresh from its block, from a block behind a gap, or
+    copied from the text (model.copies).
+    """
+
+    FRESH = 0
+    LATE = 1
+    COPIED = 2
+
+
 _DECAY = 0.96
-_RATE = {False: 0.85, True: 0.82}
+_RATE = {Line.FRESH: 0.85, Line.LATE: 0.82, Line.COPIED: 0.97}
 _WEIGHT = 4.0
 _EVERY = 6
 _PATIENCE = 16, 256
@@ -70,33 +82,32 @@ _KEPT = 0.8
 
 
 class Acceptance:
-    """Chance that draft token j is right when all before it were, fresh from its block or after a gap.
+    """Chance that draft token j is right when all before it were, of each kind of line apart.
 
     Counts decay by step; where few were seen, the rate of the position before stands in, and a prior before
     the first.
     """
 
     def __init__(self) -> None:
-        self._right = np.zeros((2, LONGEST))
-        self._seen = np.zeros((2, LONGEST))
+        self._right = np.zeros((len(Line), LONGEST))
+        self._seen = np.zeros((len(Line), LONGEST))
 
-    def observe(self, gap: int, accepted: int, verified: int) -> None:
-        """Of a draft of `verified` tokens behind `gap`, the first `accepted` were right."""
+    def observe(self, row: Line, accepted: int, verified: int) -> None:
+        """Of a draft of `verified` tokens the first `accepted` were right."""
         if not verified:
             return
-        row = int(gap > 0)
         self._right[row] *= _DECAY
         self._seen[row] *= _DECAY
         self._right[row, :accepted] += 1
         self._seen[row, : min(accepted + 1, verified)] += 1
 
-    def rates(self, late: bool) -> tuple[float, ...]:
-        """By position, the first draft token's first; late: behind a gap, where they are never better."""
-        rate, rates = _RATE[late], []
-        for right, seen in zip(self._right[int(late)].tolist(), self._seen[int(late)].tolist(), strict=True):
+    def rates(self, row: Line) -> tuple[float, ...]:
+        """By position, the first draft token's first. Late drafts are never better than fresh ones."""
+        rate, rates = _RATE[row], []
+        for right, seen in zip(self._right[row].tolist(), self._seen[row].tolist(), strict=True):
             rate = (right + _WEIGHT * rate) / (seen + _WEIGHT)
             rates.append(rate)
-        return tuple(map(min, rates, self.rates(late=False))) if late else tuple(rates)
+        return tuple(map(min, rates, self.rates(Line.FRESH))) if row == Line.LATE else tuple(rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,16 @@ def forecast(shape: Shape, fresh: tuple[float, ...], late: tuple[float, ...]) ->
         share_G = _stationary(ends_GA, points)
         chance_A = share_G @ ends_GA
     return Forecast(float(share_G @ tokens_G), points)
+
+
+@lru_cache(64)
+def copied_points(
+    shape: Shape, copied: tuple[float, ...], fresh: tuple[float, ...], late: tuple[float, ...]
+) -> tuple[int, ...]:
+    """Where the shape's blocks hang under a copy whose token j is right with copied[j]."""
+    chance_A = _ends(shape.masks, copied, copied)[0]
+    tokens_G = _ends(shape.masks, fresh, late) @ np.arange(1, shape.masks + 2)
+    return _points(chance_A, tokens_G[0] - tokens_G, shape.blocks)
 
 
 def _ends(masks: int, fresh: Sequence[float], late: Sequence[float]) -> Floats:
@@ -182,8 +203,10 @@ class ShapePlanner:
         self.acceptance = Acceptance()
         self._probe = min((shape for shape in times if shape != PLAIN), key=lambda shape: times[shape])
         self._news = 0
-        self._shape = PLAIN
+        self._shape = self._copier = PLAIN
         self._points: tuple[int, ...] = (0,)
+        self._copier_points: tuple[int, ...] = (0,)
+        self._copied = False
         self._gap = self._drafts = 0
         self._plain, self._patience = 0, _PATIENCE[0]
         self._probing = 0
@@ -191,8 +214,13 @@ class ShapePlanner:
         self._added = {count: (_WEIGHT * gain, _WEIGHT) for count, gain in _GAIN.items()}
         self._plan()
 
-    def choose(self) -> tuple[Shape, tuple[int, ...]]:
-        """Shape and points of the next step; without blocks the points mean nothing."""
+    def choose(self, copied: bool = False) -> tuple[Shape, tuple[int, ...]]:
+        """Shape and points of the next step; without blocks the points mean nothing. copied: its line is a
+        copy, as long as any shape wants it.
+        """
+        self._copied = copied
+        if copied and self._copier != PLAIN:
+            return self._copier, self._copier_points
         if self._shape != PLAIN:
             return self._shape, self._points
         if self._probing:
@@ -202,11 +230,13 @@ class ShapePlanner:
     def observe(
         self, shape: Shape, points: Sequence[int], accepted: int, drafts: int, beside: int = 0
     ) -> None:
-        """A step of `shape` accepted so many of the draft before it and made a draft of `drafts` tokens;
-        beside: tokens that a sibling added.
+        """A step of `shape`, as chosen last, accepted so many of its line and made a draft of `drafts`
+        tokens; beside: tokens that a sibling added.
         """
-        verified = min(self._drafts, shape.masks)
-        self.acceptance.observe(self._gap, accepted, verified)
+        row = Line.COPIED if self._copied else Line.LATE if self._gap else Line.FRESH
+        verified = shape.masks if self._copied else min(self._drafts, shape.masks)
+        # What goes on behind a short draft is a copy, and says nothing of drafts.
+        self.acceptance.observe(row, min(accepted, verified), verified)
         if shape.siblings and verified:
             tokens, steps = self._added[shape.siblings]
             self._added[shape.siblings] = _DECAY * tokens + beside, _DECAY * steps + 1
@@ -218,7 +248,7 @@ class ShapePlanner:
             if self._plain >= self._patience:
                 self._plain, self._probing = 0, 2  # one step makes a draft, the next one judges it
                 self._patience = min(_PATIENCE[1], 2 * self._patience)
-        elif self._probing:
+        elif self._probing and not self._copied:
             # While its drafts pay, a probe goes on.
             pays = accepted + beside + 1 > self._times[shape] / self._times[PLAIN]
             self._probing = max(self._probing - 1, int(pays))
@@ -232,7 +262,7 @@ class ShapePlanner:
             self._plan()
 
     def _plan(self) -> None:
-        fresh, late = self.acceptance.rates(False), self.acceptance.rates(True)
+        fresh, late, copied = map(self.acceptance.rates, Line)
         # No step commits more than one whose draft is always fresh: shapes that lose even so need no chain.
         reach = np.cumprod(fresh).cumsum()
         gain = {0: 0.0} | {count: _KEPT * tokens / steps for count, (tokens, steps) in self._added.items()}
@@ -249,3 +279,9 @@ class ShapePlanner:
                 best, self._shape, self._points = value, shape, made.points
         if self._shape != PLAIN:
             self._probing = 0
+        # A copy is there for one step: what it gives beyond what its ms give otherwise.
+        reach = np.cumprod(copied).cumsum()
+        surplus = {s: 1 + reach[s.masks - 1] * (s != PLAIN) - best * ms for s, ms in self._times.items()}
+        self._copier = max(surplus, key=lambda shape: surplus[shape])
+        if self._copier != PLAIN:
+            self._copier_points = copied_points(self._copier, copied, fresh, late)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,8 @@ def acceptance(
     as_json: bool,
 ) -> None:
     """Replay verified decoding of SAMPLES (greedy answers of the base) with HEADS: tokens per forward,
-    copied and new text apart, and acceptance by position, beside prompt lookup without a model."""
+    copied and new text apart, and acceptance by position, with siblings and copies, beside prompt lookup
+    without a model."""
     from rich.console import Console
     from rich.table import Table
 
@@ -77,7 +79,7 @@ def acceptance(
                 marks.append([found for _, found in done])
                 results[f"{path.stem} / {size}"] = summary([sample for sample, _ in done], marks[-1], size)
             if shapes:
-                steps[path.stem] = shape_figures(marks, UNMEASURED)
+                steps[path.stem] = shape_figures([sample for sample, _ in done], marks, UNMEASURED)
             lengths[path.stem] = length_figures(forward, loaded, trivial)
     if as_json:
         click.echo(json.dumps({"acceptance": results, "shapes": steps, "length": lengths}))
@@ -92,9 +94,9 @@ def acceptance(
             tpf = found[f"tpf_{key}"]
             cells = [*first, tpf["all"], tpf["copied"], tpf["new"], found["copied_share"]]
             table.add_row(name, kind, *map(str, cells))
-            for count, tpf in found["tpf_siblings"].items() if kind == "heads" else ():
+            for row, tpf in _more(found) if kind == "heads" else ():
                 more = [tpf["all"], tpf["copied"], tpf["new"], found["copied_share"]]
-                table.add_row(name, f"+ {count} sibling{'s' * (count > 1)}", "", "", *map(str, more))
+                table.add_row(name, row, "", "", *map(str, more))
             right = found["by_position" if kind == "heads" else "lookup_by_position"]
             shown = [f"{right[at - 1]:.2f}" if at <= len(right) else "" for at in POSITIONS]
             positions.add_row(f"{name} {kind}", *shown)
@@ -112,13 +114,24 @@ def acceptance(
             )
 
 
+def _more(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """What siblings and copies make of the heads' drafts."""
+    for with_copies, key in (("", "tpf_siblings"), ("copies", "tpf_copies")):
+        for count, tpf in found[key].items():
+            siblings = f"{count} sibling{'s' * (count > 1)}" if count else ""
+            yield "+ " + ", ".join(filter(None, (with_copies, siblings))), tpf
+
+
 def _by_shape(steps: dict[str, dict[str, dict[str, float]]]) -> Table:
     from rich.table import Table
 
-    table = Table("samples", "steps of", "tokens a step", "tokens/s")
+    table = Table("samples", "steps of", "tokens a step", "tokens/s", "with copies", "tokens/s")
     for name, found in steps.items():
         for shape, figures in found.items():
-            table.add_row(
-                name, shape, f"{figures['tokens_a_step']:.2f}", f"{figures['tokens_a_second']:,.0f}"
-            )
+            cells = [
+                f"{figures[f'tokens_a_{per}{how}']:{form}}"
+                for how in ("", "_with_copies")
+                for per, form in (("step", ".2f"), ("second", ",.0f"))
+            ]
+            table.add_row(name, shape, *cells)
     return table

@@ -7,7 +7,8 @@ At each anchor the draft block is run once; up to the first miss the sequential 
 true tokens, so teacher forcing gives the accepted length exactly. From the lengths at all anchors a decode
 is replayed: in a shared draft-and-verify forward the base already knows the token after the anchor, the
 drafts are states 1 .., and the forward yields accepted + 1 tokens. With siblings (model.drafter) it yields
-more where the second best token of the first miss was right. Copied text (inside an 8-gram that
+more where the second best token of the first miss was right, with copies (model.copies) where these go on
+for longer. Copied text (inside an 8-gram that
 occurred before) and new text are counted apart, beside prompt lookup without a model.
 """
 
@@ -22,18 +23,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from model.copies import trusted
 from model.data.packages import DataError
 from model.data.samples import Sample, Samples
 from model.drafter import sibling_places
-from model.ngrams import Ngrams
 from model.plan import SIBLING
+from model.train.copied import Copied, copies, lookup
 from model.train.forward import PackedForward
 from model.train.packing import lay_out, pack
 from model.train.tensors import Tensors
 
 Bools = npt.NDArray[np.bool_]
 SIBLINGS = (1, 2, 4)
-COPY_GRAM = 8
 ROWS = 8
 DRAFT_TOKENS = 3072  # a row and pass
 
@@ -170,15 +171,28 @@ def run_length(right: Bools) -> npt.NDArray[np.int64]:
     return length
 
 
-def with_siblings(marks: Marks, count: int) -> npt.NDArray[np.int64]:
-    """Accepted drafts at each anchor, from state 1, with `count` siblings of the draft in the pass."""
+def joined(marks: Marks, siblings: int, copied: Copied | None = None) -> npt.NDArray[np.int64]:
+    """Accepted drafts at each anchor, from state 1, with `siblings` of the draft in the pass. copied: where a
+    copy is trusted (model.copies) it is the line, and the draft takes the place of a sibling where it parts
+    from it."""
     right, second = marks.refined[:, 1:], marks.second[:, 1:]
-    lengths = run_length(right)
-    for anchor in np.flatnonzero(lengths < right.shape[1]):
-        miss = int(lengths[anchor])
-        sure = torch.from_numpy(marks.sure[anchor, 1:])
-        if second[anchor, miss] and miss in sibling_places(sure, count):
-            lengths[anchor] += 1 + run_length(right[anchor, miss + 1 : miss + SIBLING])
+    own = run_length(right)
+    lengths = own.copy()
+    for anchor, length in enumerate(own.tolist()):
+        count = siblings
+        if copied is not None:
+            copy = int(copied.lengths[anchor + 1])
+            if trusted(int(copied.match[anchor + 1]), min(length, copy)):
+                lengths[anchor] = copy
+                if siblings and length > copy:
+                    lengths[anchor] += min(length - copy, SIBLING)
+                if copy != length:
+                    continue
+                count = siblings - 1
+        if count <= 0 or length == right.shape[1] or not second[anchor, length]:
+            continue
+        if length in sibling_places(torch.from_numpy(marks.sure[anchor, 1:]), count):
+            lengths[anchor] += 1 + run_length(right[anchor, length + 1 : length + SIBLING])
     return lengths
 
 
@@ -186,6 +200,7 @@ def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> di
     """accepted_*: mean accepted drafts over all anchors, from state 0 (as a drafter that knows nothing of
     the base's next token) and from state 1 (which does); tpf_*: tokens per forward of the replayed decode
     with a shared forward, all text, copied, new; tpf_siblings: of tpf_refined with 1, 2 .. siblings;
+    tpf_copies: with copies where they are trusted and 0, 1, 2 .. siblings (`joined`);
     by_position: share right at j given that 1 .. j-1 were right. The same for prompt lookup with drafts as
     long, without a model: where it drafts anything (lookup_drafted: the share of anchors)."""
     copied = [copies(s) for s in samples]
@@ -207,9 +222,13 @@ def summary(samples: Sequence[Sample], marks: Sequence[Marks], block: int) -> di
         "accepted_refined_from_1": _mean(refined, room),
         "tpf_plain": replay(plain, copied),
         "tpf_refined": replay(refined, copied),
-        "tpf_siblings": {n: replay([with_siblings(m, n) for m in marks], copied) for n in SIBLINGS},
-        "tpf_lookup": replay([x.lengths for x in looked], copied),
-        "lookup_drafted": round(float(np.concatenate([x.drafted for x in looked]).mean()), 4),
+        "tpf_siblings": {n: replay([joined(m, n) for m in marks], copied) for n in SIBLINGS},
+        "tpf_copies": {
+            n: replay([joined(m, n, x) for m, x in zip(marks, looked, strict=True)], copied)
+            for n in (0, *SIBLINGS)
+        },
+        "tpf_lookup": replay([x.lengths[1:] for x in looked], copied),
+        "lookup_drafted": round(float(np.concatenate([x.match[1:] > 0 for x in looked]).mean()), 4),
         "by_position": _by_position(whole[:, 1:]),
         "lookup_by_position": _by_position(_runs(looked, room, block - 1)),
     }
@@ -231,44 +250,6 @@ def replay(accepted: Sequence[npt.NDArray[np.int64]], copied: Sequence[Bools]) -
     return {name: round(tokens[name] / cost[name], 3) if cost[name] else 0.0 for name in tokens}
 
 
-def copies(sample: Sample) -> Bools:
-    """For each answer token: is it inside an 8-gram that occurred earlier in prompt or answer?"""
-    ids = np.concatenate((sample.prompt, sample.answer)).tolist()
-    found = np.zeros(len(ids), np.bool_)
-    first: dict[tuple[int, ...], int] = {}
-    for start in range(len(ids) - COPY_GRAM + 1):
-        gram = tuple(ids[start : start + COPY_GRAM])
-        if gram in first:
-            found[start : start + COPY_GRAM] = True
-        else:
-            first[gram] = start
-    return found[len(sample.prompt) :]
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """Prompt lookup at each anchor a (the token after it is known, as in Marks): the draft tokens that are
-    right before the first miss, and whether anything was drafted. lengths [A] int, drafted [A] bool."""
-
-    lengths: npt.NDArray[np.int64]
-    drafted: Bools
-
-
-def lookup(sample: Sample, most: int) -> Copied:
-    """Drafts of `most` tokens as the decoder `lookup` makes them, from prompt and answer (model.ngrams)."""
-    answer: list[int] = sample.answer.tolist()
-    text = Ngrams(sample.prompt.tolist())
-    lengths = np.zeros(len(answer), np.int64)
-    drafted = np.zeros(len(answer), np.bool_)
-    for anchor, token in enumerate(answer):
-        text.extend((token,))
-        left = answer[anchor + 1 :]
-        draft = text.draft(min(most, len(left))).tokens
-        drafted[anchor] = bool(draft)
-        lengths[anchor] = next((i for i, t in enumerate(draft) if t != left[i]), len(draft))
-    return Copied(lengths, drafted)
-
-
 def _mean(lengths: Sequence[npt.NDArray[np.int64]], room: Sequence[Bools]) -> float:
     kept = np.concatenate([x[r] for x, r in zip(lengths, room, strict=True)])
     return round(float(kept.mean()), 3) if len(kept) else 0.0
@@ -276,7 +257,7 @@ def _mean(lengths: Sequence[npt.NDArray[np.int64]], room: Sequence[Bools]) -> fl
 
 def _runs(looked: Sequence[Copied], room: Sequence[Bools], most: int) -> Bools:
     """Lengths of the drafts that were made where there is room, as right or wrong by position [N, most]."""
-    kept = np.concatenate([x.lengths[r & x.drafted] for x, r in zip(looked, room, strict=True)])
+    kept = np.concatenate([x.lengths[1:][r & (x.match[1:] > 0)] for x, r in zip(looked, room, strict=True)])
     runs: Bools = np.arange(most) < kept[:, None]
     return runs
 

@@ -1,7 +1,7 @@
 """Whole verified steps of any shapes (model.shapes), replayed from what each draft block would have said.
 
     marks = [Acceptance(forward, block).marks(samples)[0][1] for block in (16, 32)]
-    planned(Replay(marks), ShapePlanner(times), times)
+    planned(Replay(marks, lookup(sample, LONGEST)), ShapePlanner(times), times)
 
 Up to the first miss a draft's tokens are the true ones, so marks by teacher forcing say where every draft
 ends, late ones and those behind a sibling too. Two things are not exact. Where siblings begin follows from
@@ -17,10 +17,13 @@ from dataclasses import dataclass
 
 import torch
 
+from model.copies import trusted
+from model.data.samples import Sample
 from model.drafter import promises
 from model.plan import SIBLING
-from model.shapes import PLAIN, Shape, ShapePlanner, Times
+from model.shapes import LONGEST, PLAIN, Shape, ShapePlanner, Times
 from model.train.acceptance import Marks, run_length
+from model.train.copied import Copied, lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,16 @@ class _Draft:
 
 class Replay:
     """One answer, from its first token on. marks: of blocks of some sizes, the largest as long as that of any
-    shape asked for. A shape of another size takes the first states of the next larger block.
+    shape asked for. A shape of another size takes the first states of the next larger block. copied: of the
+    same answer, where copies are trusted (model.copies).
     """
 
-    def __init__(self, marks: Sequence[Marks]) -> None:
+    def __init__(self, marks: Sequence[Marks], copied: Copied | None = None) -> None:
         self._marks = {
             one.refined.shape[1]: one for one in sorted(marks, key=lambda one: one.refined.shape[1])
         }
         self._length = len(marks[0].refined)
+        self._copies = copied
         self._at = 0  # the anchor whose token is pending: it stands before answer token `_at`
         self._draft: _Draft | None = None
         self._places: dict[_Draft, tuple[int, ...]] = {}
@@ -76,15 +81,34 @@ class Replay:
             self._draft = _Draft(shape.masks, block, gap + 1, self._siblings(draft, shape.siblings))
         return Made(accepted, beside, drafts)
 
-    def _verified(self, shape: Shape) -> tuple[int, int]:
+    @property
+    def copied(self) -> bool:
+        """Is the next step's line a copy?"""
+        if self._copies is None:
+            return False
+        copy = int(self._copies.lengths[self._at])
+        return trusted(int(self._copies.match[self._at]), min(copy, self._right()))
+
+    def _right(self) -> int:
+        """Of the draft, the tokens before its first miss."""
         draft = self._draft
-        if draft is None:
-            return 0, 0
-        marks = self._of(draft)
-        right = marks.refined[draft.first :]
-        accepted = int(run_length(right[: shape.masks]))
-        place = draft.first + accepted
-        if place in draft.siblings[: shape.siblings] and marks.second[place]:
+        return 0 if draft is None else int(run_length(self._of(draft).refined[draft.first :]))
+
+    def _verified(self, shape: Shape) -> tuple[int, int]:
+        draft, siblings = self._draft, shape.siblings
+        right = min(self._right(), shape.masks)
+        accepted = right
+        if self.copied:
+            assert self._copies is not None
+            accepted = min(int(self._copies.lengths[self._at]), shape.masks)
+            if siblings and right > accepted:
+                return accepted, min(right - accepted, SIBLING)
+            siblings -= 1
+        # What a sibling goes on from is the draft, also where that is a sibling itself.
+        if draft is None or right < accepted:
+            return accepted, 0
+        marks, place = self._of(draft), draft.first + accepted
+        if place in draft.siblings[: max(siblings, 0)] and marks.second[place]:
             return accepted, 1 + int(run_length(marks.refined[place + 1 : place + SIBLING]))
         return accepted, 0
 
@@ -130,7 +154,7 @@ def planned(answer: Replay, planner: ShapePlanner, times: Times) -> Decoded:
     answer.restart()
     tokens, steps, ms = 0, 0, 0.0
     while not answer.done:
-        shape, points = planner.choose()
+        shape, points = planner.choose(answer.copied)
         planner.reconsider()
         made = answer.step(shape, points)
         planner.observe(shape, points, made.accepted, made.drafts, made.beside)
@@ -158,10 +182,20 @@ def compared(answers: Sequence[Replay], times: Times) -> dict[str, Decoded]:
     }
 
 
-def shape_figures(marks: Sequence[Sequence[Marks]], times: Times) -> dict[str, dict[str, float]]:
-    """`compared` as tokens a step and tokens a second. marks: for each block size, those of all answers."""
-    answers = [Replay(found) for found in zip(*marks, strict=True)]
+def shape_figures(
+    samples: Sequence[Sample], marks: Sequence[Sequence[Marks]], times: Times
+) -> dict[str, dict[str, float]]:
+    """`compared` as tokens a step and tokens a second, and the same with copies. marks: for each block size,
+    those of all answers."""
+    each = list(zip(samples, zip(*marks, strict=True), strict=True))
+    alone = compared([Replay(found) for _, found in each], times)
+    copied = compared([Replay(found, lookup(sample, LONGEST)) for sample, found in each], times)
     return {
-        name: {"tokens_a_step": round(one.tokens / one.steps, 3), "tokens_a_second": round(one.speed, 1)}
-        for name, one in compared(answers, times).items()
+        name: {
+            "tokens_a_step": round(one.tokens / one.steps, 3),
+            "tokens_a_second": round(one.speed, 1),
+            "tokens_a_step_with_copies": round(copied[name].tokens / copied[name].steps, 3),
+            "tokens_a_second_with_copies": round(copied[name].speed, 1),
+        }
+        for name, one in alone.items()
     }

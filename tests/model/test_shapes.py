@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.shapes import LONGEST, PLAIN, SHAPES, UNMEASURED, Acceptance, Shape, ShapePlanner, forecast
+from model.shapes import LONGEST, PLAIN, SHAPES, UNMEASURED, Acceptance, Line, Shape, ShapePlanner, forecast
 from model.verified import coverage
 
 RATES = st.lists(st.floats(0.02, 0.98), min_size=LONGEST, max_size=LONGEST).map(tuple)
@@ -119,10 +119,46 @@ def test_wide_steps_that_cost_too_much_are_left():
 def test_rare_positions_borrow_from_those_before():
     acceptance = Acceptance()
     for _ in range(60):
-        acceptance.observe(0, 2, 15)
-    rates = acceptance.rates(late=False)
+        acceptance.observe(Line.FRESH, 2, 15)
+    rates = acceptance.rates(Line.FRESH)
     assert rates[0] > 0.95
     assert rates[1] > 0.95
     assert rates[2] < 0.2
     assert rates[3] == pytest.approx(rates[2])
-    assert acceptance.rates(late=True)[0] == Acceptance().rates(late=True)[0]
+    for row in (Line.LATE, Line.COPIED):
+        assert acceptance.rates(row)[0] == Acceptance().rates(row)[0]
+
+
+def test_copies_get_longer_lines_than_drafts_and_are_judged_apart():
+    planner = ShapePlanner()
+    draw = random.Random(2)
+    shapes = {True: [], False: []}
+    for step in range(400):
+        copied = step % 2 == 0
+        shape, points = planner.choose(copied)
+        planner.reconsider()
+        rates = [0.99 if copied else 0.3] * LONGEST
+        accepted = accept(draw, rates, shape.masks)
+        planner.observe(shape, points, accepted, shape.masks)
+        shapes[copied].append(shape)
+    assert set(shapes[True][100:]) == {Shape(31, 3)}
+    assert all(shape.masks <= 7 for shape in shapes[False][100:])
+    assert planner.acceptance.rates(Line.COPIED)[0] > 0.95
+    assert max(planner.acceptance.rates(row)[0] for row in (Line.FRESH, Line.LATE)) < 0.5
+
+
+def test_copies_that_are_wrong_get_the_shape_of_drafts():
+    planner = ShapePlanner()
+    assert planner.choose(copied=True)[0].masks > planner.choose(copied=False)[0].masks
+    for _ in range(60):
+        shape, points = planner.choose(copied=True)
+        planner.reconsider()
+        planner.observe(shape, points, 0, shape.masks)
+    assert planner.choose(copied=True) == planner.choose(copied=False)
+
+
+def test_a_copy_is_verified_where_drafts_do_not_pay():
+    planner = ShapePlanner()
+    hard, _ = run(planner, 0.0, 80)
+    assert hard[-1] == PLAIN
+    assert planner.choose(copied=True)[0].masks >= 15

@@ -10,7 +10,8 @@ import pytest
 from model.data.samples import Sample, Samples
 from model.train import acceptance, lengths
 from model.train import restore as edits
-from model.train.acceptance import Acceptance, Marks, copies, lookup, replay, summary, with_siblings
+from model.train.acceptance import Acceptance, Marks, joined, replay, summary
+from model.train.copied import Copied, copies, lookup
 from model.train.load import load_forward
 from tests.model.tiny_engines import make_engine
 from tests.model.train.compiled_shapes import CompiledShapes
@@ -23,16 +24,17 @@ def sample(prompt: list[int], answer: list[int]) -> Sample:
 
 def test_a_copy_is_accepted_up_to_where_it_parts() -> None:
     found = lookup(sample([1, 2, 3, 4, 5], [2, 3, 9, 4, 5]), most=4)
-    assert found.lengths.tolist() == [1, 0, 0, 1, 0]
-    assert found.drafted.tolist() == [True, True, False, True, False]
+    # 5 has no successor in the prompt; behind 2 comes 3, behind 3 no 4.
+    assert found.lengths.tolist() == [0, 1, 0, 0, 1, 0]
+    assert found.match.tolist() == [0, 1, 2, 0, 1, 2]
 
 
 def test_a_repetition_goes_on_beyond_its_own_end() -> None:
     one = sample([7, 8], [7, 8, 7, 8, 7, 8])
-    assert lookup(one, most=31).lengths.tolist() == [5, 4, 3, 2, 1, 0]
-    assert lookup(one, most=2).lengths.tolist() == [2, 2, 2, 2, 1, 0]
+    assert lookup(one, most=31).lengths.tolist() == [0, 5, 4, 3, 2, 1, 0]
+    assert lookup(one, most=2).lengths.tolist() == [0, 2, 2, 2, 2, 1, 0]
     # The first token comes from the prompt's own pass; one more pass yields the other five.
-    assert replay([lookup(one, 31).lengths], [copies(one)])["all"] == 5.0
+    assert replay([lookup(one, 31).lengths[1:]], [copies(one)])["all"] == 5.0
 
 
 def test_the_summary_sets_lookup_beside_the_heads() -> None:
@@ -55,9 +57,25 @@ def test_a_sibling_goes_on_behind_a_miss_that_it_has_right() -> None:
     sure[:, 3] = 0.5, 0.4  # the place where a sibling promises most
     marks = Marks(right, right, second, sure)
     # The second anchor: two right drafts, the sibling's token, two right ones behind it.
-    assert with_siblings(marks, 1).tolist() == [2, 5]
+    assert joined(marks, 1).tolist() == [2, 5]
     sure[:, 3] = 0.99, 0.001
-    assert with_siblings(marks, 1).tolist() == [2, 2]
+    assert joined(marks, 1).tolist() == [2, 2]
+
+
+def test_a_trusted_copy_is_the_line_and_the_draft_goes_on_beside_it() -> None:
+    """Anchors of a draft with 12 right tokens and one with 2, then the miss whose second choice is right."""
+    right = np.ones((4, 16), np.bool_)
+    right[:2, 13], right[2:, 3] = False, False
+    second = ~right
+    sure = np.full((4, 16, 2), (0.9, 0.05), np.float32)
+    sure[:, 3] = 0.5, 0.4
+    marks = Marks(right, right, second, sure)
+    copied = Copied(np.array([0, 15, 3, 15, 2]), np.array([0, 1, 8, 5, 6]))
+    # One token that occurred before, and 12 that the draft says too; a copy that the draft goes on from.
+    assert joined(marks, 0, copied).tolist() == [15, 3, 2, 2]
+    assert joined(marks, 1, copied).tolist() == [15, 3 + 8, 2 + 1 + 7, 2]
+    # A copy that parts from the draft where both are wrong leaves the draft's second sibling.
+    assert joined(marks, 2, copied).tolist() == [15, 3 + 8, 2 + 1 + 7, 2 + 1 + 7]
 
 
 def test_measuring_compiles_few_passes_whatever_the_samples_are(

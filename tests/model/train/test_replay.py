@@ -19,6 +19,7 @@ from model.request import GenerateRequest, complete
 from model.session import Session
 from model.shapes import PLAIN, SHAPES, Shape, ShapePlanner
 from model.train.acceptance import Marks
+from model.train.copied import Copied
 from model.train.replay import Replay, of_one_shape, planned, sibling_order
 from tests.model.tiny_engines import make_engine
 
@@ -124,6 +125,27 @@ def test_steps_of_another_shape_verify_what_there_is():
     assert replay.step(Shape(7, 1), (0,)).accepted == 4
 
 
+def test_a_copy_that_is_trusted_is_the_line_of_a_step():
+    right = np.zeros((40, 8), np.bool_)
+    right[4:] = True
+    marks = Marks(right, right, ~right, np.zeros((40, 8, 2), np.float32))
+    length, match = np.zeros(41, np.int64), np.zeros(41, np.int64)
+    length[0], match[0] = 3, 8
+    length[4], match[4] = 6, 7
+    length[5], match[5] = 2, 7
+    replay = Replay([marks], Copied(length, match))
+    assert replay.copied  # before there is any draft
+    assert replay.step(Shape(7, 1, 1), (0,)).accepted == 3
+    assert not replay.copied  # 7 tokens that occurred before, and the draft says others
+    assert replay.step(Shape(7, 1, 1), (0,)).accepted == 0
+    assert replay.copied
+    made = replay.step(Shape(7, 2, 1), (0, 2))  # two that both have right, then five of the draft
+    assert (made.accepted, made.beside, made.drafts) == (2, 5, 7 - 5)
+    without = Replay([marks])
+    assert not without.copied
+    assert without.step(Shape(7, 1), (0,)).accepted == 0
+
+
 def test_a_planner_is_paid_by_the_ms_of_its_steps():
     shapes = Shape(7, 3), Shape(15, 3)
     times = {PLAIN: 1.0, shapes[0]: 1.3, shapes[1]: 1.6}
@@ -146,7 +168,8 @@ def test_the_command_prints_every_shape_and_the_planner(decoded, tmp_path):
     made = CliRunner().invoke(acceptance, [*fixed, "--json"], catch_exceptions=False)
     found = json.loads(made.output)["shapes"]["answers"]
     assert found.keys() == {*map(str, SHAPES), "best", "planner"}
-    assert all(1 <= figures["tokens_a_step"] <= TOKENS for figures in found.values())
+    for how in ("", "_with_copies"):
+        assert all(1 <= figures[f"tokens_a_step{how}"] <= TOKENS for figures in found.values())
     shown = CliRunner().invoke(acceptance, fixed, catch_exceptions=False).output
     assert all(str(shape) in shown for shape in SHAPES)
     short = CliRunner().invoke(acceptance, [*fixed, "--block", "8"])
