@@ -4,45 +4,37 @@
     for step in engine.generate(GenerateRequest(prompt="def add(a, b):", decode="ar")):
         print(step.text, end="")
 
-It accepts a request, chooses its decoder and runs it: over the weights (model.weights), behind what the last
-answer left in the cache (model.lastcache), with drafts planned by what passes cost here (model.planners).
+It accepts a request and runs its decoder (model.decoders): over the weights (model.weights), behind what the
+last answer left in the cache (model.lastcache).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from model import ar, flow, lookup, verified
 from model.batch import Batch, Cancel, Job, cancel_of
+from model.decoders import Decoders
 from model.drafter import Drafter
 from model.errors import MemoryFullError, RequestError
 from model.fullmemory import give_back, told
-from model.judge import EXACT, Judge
-from model.kvcache import KVCache
 from model.lanes import Lanes, default_rows, lanes_for
 from model.lastcache import LastCache
 from model.plan import Planner
-from model.planners import Planners, shapes_of
 from model.prompt import check_context, prompt_ids
 from model.request import Decode, GenerateRequest, ModelInfo, Step
-from model.roles import Role
 from model.rules import Rules
-from model.runner import Runner
 from model.session import Session
 from model.tokenizer import Tokenizer
 from model.weights import Weights, resolve_device
 
 if TYPE_CHECKING:
     from model.calibrate import Precision
-    from model.steps import WholeSteps
 
 S = TypeVar("S")
-Decoder = Callable[[KVCache, Session], Iterator[Step]]
-"""Decodes an answer over a cache that holds its prompt without the last token."""
 
 
 class Engine:
@@ -77,9 +69,7 @@ class Engine:
         longest = self.weights.base.config.context
         self.context = min(context or longest, longest)
         self._last = LastCache()
-        self.planners = Planners(measuring=self._last.drop)
-        self._own_drafter: Drafter | None = None
-        self._heads_drafter: Drafter | None = None
+        self.decoders = Decoders(self.weights, self.tokenizer, measuring=self._last.drop)
         self._lanes: Lanes | None = None
 
     @property
@@ -98,7 +88,11 @@ class Engine:
     @property
     def drafts(self) -> bool:
         """Has it a head that drafts? Without one `verified` decodes as `ar` does."""
-        return Role.DRAFT in self.weights.head_roles
+        return self.decoders.drafts
+
+    def draft_with(self, drafter: Drafter | None, planner: Planner | None = None) -> None:
+        """Use another source of drafts (None: the heads) and a planner: for measurements and tests."""
+        self.decoders.draft_with(drafter, planner)
 
     def forget(self) -> None:
         """Drop all caches: the next request reads its prompt from the start."""
@@ -191,7 +185,7 @@ class Engine:
         prompt = self.encode(request)
         request.check()
         check_context(request, len(prompt), self.context)
-        mode = self._mode(request)
+        mode = self.decoders.mode(request)
         if mode == "diffusion":
             Rules.of(request)  # raises for rules that cannot be, before the first pass
             if not self.drafts:
@@ -201,14 +195,6 @@ class Engine:
                 )
         return prompt, mode
 
-    def _mode(self, request: GenerateRequest) -> Decode:
-        """What `auto` means here: `verified` where there is a drafting head (its planner falls back to plain
-        decoding where drafts do not pay), else `ar`. Both give the same answer.
-        """
-        if request.decode != "auto":
-            return request.decode
-        return "verified" if self.drafts else "ar"
-
     def _steps(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
     ) -> Iterator[Step]:
@@ -216,57 +202,23 @@ class Engine:
         if session.done:
             yield session.step(forwards=0)
             return
-        # No drafting head in these: they have the precision of `ar` even where that is mixed.
-        drafts = self.drafts or self._own_drafter is not None
-        plain = mode in ("ar", "lookup") or (mode == "verified" and not drafts)
+        plain = self.decoders.plain(mode)
         if not plain and self.weights.mount():
             self.forget()
-        runner = self.weights.runner if plain else self.weights.wide
         capacity = len(prompt) + request.max_tokens
-        judge = None if plain else self._judge(request, mode)
-        steps = None if judge is None else self._whole_steps(request, capacity)
-        # Before the prompt is read: the first use measures passes, on a GPU in the cache of the answer.
-        decode = self._decoder(runner, request, "ar" if plain and mode == "verified" else mode, judge, steps)
+        chosen = self.decoders.of(request, mode, capacity)
+        runner = chosen.runner
         cache = self._last.take(runner, prompt, capacity)
-        if steps is not None and not steps.serves(cache):
+        if chosen.steps is not None and not chosen.steps.serves(cache):
             cache = runner.cache(capacity)  # a longer answer's, of another kind, was left
         try:
             runner.prefill(cache, prompt[cache.length[0] : -1])
             if not plain:
                 runner.ask_router(cache, prompt)
             session.prefilled()
-            yield from decode(cache, session)
+            yield from chosen.decode(cache, session)
         finally:
             self._last.put(runner, [*prompt, *session.ids], cache)
-
-    def _judge(self, request: GenerateRequest, mode: Decode) -> Judge | None:
-        """How the AR head judges drafts; None where it does not."""
-        if mode == "diffusion":
-            return Rules.of(request).judge
-        return EXACT if mode == "verified" else None
-
-    def _decoder(
-        self,
-        runner: Runner,
-        request: GenerateRequest,
-        mode: Decode,
-        judge: Judge | None,
-        steps: WholeSteps | None,
-    ) -> Decoder:
-        """judge: where the AR head judges drafts; steps: where it does so in whole steps."""
-        if mode == "ar":
-            return partial(ar.decode, runner)
-        if mode == "lookup":
-            return partial(lookup.decode, runner, pace=self.planners.of_copies(runner, request))
-        if judge is None:
-            parts = flow.Parts(runner, self.tokenizer, self.draft_limit)
-            return partial(flow.decode, parts, rules=Rules.of(request))
-        if steps is not None:
-            planned = self.planners.of_steps(steps, request)
-            return partial(verified.decode_whole, steps, planner=planned, judge=judge)
-        planner = self.planners.of_passes(runner, request)
-        drafter = self._drafter(runner)
-        return partial(verified.decode, runner, drafter=drafter, planner=planner, judge=judge)
 
     def _session(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
@@ -275,29 +227,3 @@ class Engine:
         if request.max_tokens == 0:
             session.finish = "length"
         return session
-
-    @property
-    def draft_limit(self) -> int:
-        """Token ids from here on (MASK, unused rows) are never drafted."""
-        mask_id = self.tokenizer.mask_id
-        return self.tokenizer.vocab_size if mask_id is None else min(mask_id, self.tokenizer.vocab_size)
-
-    def _drafter(self, runner: Runner) -> Drafter:
-        if self._own_drafter is not None:
-            return self._own_drafter
-        if self._heads_drafter is None:
-            self._heads_drafter = Drafter(runner, self.draft_limit)
-        return self._heads_drafter
-
-    def draft_with(self, drafter: Drafter | None, planner: Planner | None = None) -> None:
-        """Use another source of drafts (None: the heads) and a planner: for measurements and tests."""
-        self._own_drafter = drafter
-        self.planners.fix(planner)
-
-    def _whole_steps(self, request: GenerateRequest, capacity: int) -> WholeSteps | None:
-        """Steps of judged drafts that a device does by itself, where it can and has one of the request's
-        block.
-        """
-        if self._own_drafter is not None or not shapes_of(request):
-            return None
-        return self.weights.wide.whole_steps(capacity, self.draft_limit)

@@ -43,7 +43,7 @@ def rows(options: BenchOptions) -> Iterator[Row]:
     texts = PROMPTS[: 2 if options.quick else 12]
     prompts = [engine.tokenizer.render_chat([Message("user", text)]) for text in texts]
     capacity = max(map(len, prompts)) + options.max_tokens
-    steps = engine.weights.runner.whole_steps(capacity, engine.draft_limit)
+    steps = engine.weights.runner.whole_steps(capacity, engine.decoders.draft_limit)
     if steps is None:
         return
     ends = frozenset(engine.tokenizer.eos_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,18 @@ import pytest
 
 from agent.task import Task, load_task
 from verify.checker import Checker, open_checker
+
+TASK = """---
+files: [twice.py]
+---
+Write it.
+```python
+def twice(x: int) -> int:
+    '''Twice x.'''
+```
+`twice(2) == 4`
+"""
+GOOD = "    return 2 * x\n"
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +53,12 @@ def make_task(workdir: Path) -> Callable[..., Task]:
 def checker() -> Iterator[Checker]:
     with open_checker() as opened:
         yield opened
+
+
+@pytest.fixture
+def task_folder(workdir: Path) -> Path:
+    (workdir / "task.md").write_text(TASK)
+    (workdir / "good.json").write_text(json.dumps([GOOD]))
+    (workdir / "wrong.json").write_text(json.dumps([f"    return x - {i}\n" for i in range(9)]))
+    (workdir / "prose.json").write_text(json.dumps(["\n"] * 9))
+    return workdir

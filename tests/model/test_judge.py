@@ -236,7 +236,7 @@ def test_whole_steps_are_as_lenient(engines, monkeypatch, temperature):
         own = complete(engine, dataclasses.replace(request, decode="ar"))
         # What `ar` says, every fourth token replaced: some of these stay.
         truth = [(t + i) % 256 if i % 4 == 3 else t for i, t in enumerate(own.token_ids)]
-        made = PlainSteps(engine.weights.wide, engine.draft_limit, truth)
+        made = PlainSteps(engine.weights.wide, engine.decoders.draft_limit, truth)
         monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit, made=made: made)
         steps = list(engine.generate(request))
         monkeypatch.undo()

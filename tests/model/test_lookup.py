@@ -47,7 +47,7 @@ def repeating(request: GenerateRequest) -> GenerateRequest:
 @given(request=requests, which=st.integers(0, 3), flat=st.booleans())
 def test_lookup_is_ar_token_for_token(engines, request, which, flat):
     engine, request = engines[which], repeating(request)
-    engine.planners.lookups = {False: FLAT, True: FLAT} if flat else {}
+    engine.decoders.planners.lookups = {False: FLAT, True: FLAT} if flat else {}
     plain = complete(engine, dataclasses.replace(request, decode="ar"))
     copied = complete(engine, dataclasses.replace(request, decode="lookup"))
     assert same(plain, copied)
@@ -58,7 +58,7 @@ def test_lookup_is_ar_token_for_token(engines, request, which, flat):
 def test_a_text_that_repeats_needs_few_passes(engines):
     """Greedy decoding of a tiny model soon runs in a circle."""
     engine = engines[3]
-    engine.planners.lookups = {False: FLAT}
+    engine.decoders.planners.lookups = {False: FLAT}
     request = GenerateRequest(prompt="def f(", max_tokens=400, decode="lookup")
     copied = complete(engine, request)
     assert same(complete(engine, dataclasses.replace(request, decode="ar")), copied)

@@ -66,6 +66,14 @@ def engine(tmp_path_factory):
     return make_engine(tmp_path_factory.mktemp("whole"))
 
 
+def stand_in(engine, monkeypatch, truth) -> PlainSteps:
+    engine.draft_with(None)
+    engine.weights.mount()
+    made = PlainSteps(engine.weights.wide, engine.decoders.draft_limit, truth)
+    monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit: made)
+    return made
+
+
 @pytest.mark.parametrize("oracle", [False, True])
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, oracle):
@@ -73,11 +81,8 @@ def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, ora
         prompt="def add(a, b):", max_tokens=60, decode="ar", temperature=temperature, top_p=0.9, seed=4
     )
     plain = complete(engine, request)
-    engine.weights.mount()
-    made = PlainSteps(engine.weights.wide, engine.draft_limit, list(plain.token_ids) if oracle else [])
-    monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit: made)
+    made = stand_in(engine, monkeypatch, list(plain.token_ids) if oracle else [])
     monkeypatch.setattr("model.planners.width_curve", None)
-    engine.draft_with(None)
     checked = complete(engine, dataclasses.replace(request, decode="verified"))
     assert checked.token_ids == plain.token_ids
     assert checked.logprobs == plain.logprobs
@@ -87,14 +92,6 @@ def test_whole_steps_give_the_answer_of_ar(engine, monkeypatch, temperature, ora
         assert PLAIN not in made.shapes
     else:
         assert PLAIN in made.shapes
-
-
-def stand_in(engine, monkeypatch, truth) -> PlainSteps:
-    engine.draft_with(None)
-    engine.weights.mount()
-    made = PlainSteps(engine.weights.wide, engine.draft_limit, truth)
-    monkeypatch.setattr(engine.weights.wide, "whole_steps", lambda capacity, limit: made)
-    return made
 
 
 @pytest.mark.parametrize("block", sorted({shape.masks + 1 for shape in SHAPES}))
@@ -124,7 +121,7 @@ def test_a_lenient_answer_with_a_block_is_that_of_every_machine(engine, monkeypa
     for dear in [shape for shape in SHAPES if shape.masks == 15]:
         times = {PLAIN: 1.0} | {shape: 50.0 if shape == dear else 1.0 for shape in SHAPES}
         monkeypatch.setattr("model.planners.step_times", lambda steps, request, times=times: times)
-        monkeypatch.setattr(engine, "planners", Planners(measuring=engine.forget))
+        monkeypatch.setattr(engine.decoders, "planners", Planners(measuring=engine.forget))
         made = stand_in(engine, monkeypatch, [])
         answers.append(complete(engine, request).token_ids)
         shapes.append(made.shapes)
@@ -147,6 +144,6 @@ def test_an_own_drafter_goes_pass_by_pass(engine, monkeypatch):
     request = GenerateRequest(prompt="def add(a, b):", max_tokens=8, decode="verified")
     monkeypatch.setattr(engine.weights.wide, "whole_steps", None)
     engine.weights.mount()
-    engine.draft_with(type("Own", (Drafter,), {})(engine.weights.wide, engine.draft_limit))
+    engine.draft_with(type("Own", (Drafter,), {})(engine.weights.wide, engine.decoders.draft_limit))
     assert complete(engine, request).tokens
     engine.draft_with(None)
