@@ -1,12 +1,13 @@
-"""Runs as series of an accuracy-parallelism plot: a line a way of free diffusion, a point for the rest.
+"""Runs as series of accuracy against parallelism: a line a way of diffusion, a point for the rest.
 
 `diffusion` runs that differ in `threshold` alone are one series, since the threshold trades accuracy for
-parallelism; each block size, rule, temperature and model has its own. The lossless decoders (`ar`,
+parallelism; each block size, rule, window, temperature and model has its own. The lossless decoders (`ar`,
 `verified`, `lookup`) have no such trade: each of their runs is a point.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,27 @@ from evals.rundir import CONFIG, RunFolder
 from evals.summary import summarise
 
 _TRADE = "threshold"
+_TOLD = (
+    "block",
+    "commit",
+    "rule",
+    "window",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "heads",
+    "model",
+    "limit",
+    "tasks",
+    "n",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run with verdicts. rho: tokens per forward; accuracy and its 95 % interval in percent."""
+    """A run with verdicts. settings: where they leave it open, the rules that it went by. rho: tokens per
+    forward; accuracy and its 95 % interval in percent.
+    """
 
     place: Path
     benchmark: str
@@ -35,10 +52,15 @@ class Judged:
 
     @property
     def kind(self) -> tuple[tuple[str, Any], ...]:
-        """What a series has in common."""
-        line = self.settings["decode"] == "diffusion"
-        left_out = (_TRADE, "device", "seed") if line else ("device", "seed")
-        return tuple((key, value) for key, value in self.settings.items() if key not in left_out)
+        """What a series has in common: settings that were given, by name."""
+        left_out = (_TRADE, "device", "seed") if self.line else ("device", "seed")
+        given = ((key, value) for key, value in self.settings.items() if value not in (None, ""))
+        return tuple(sorted((key, value) for key, value in given if key not in left_out))
+
+    @property
+    def line(self) -> bool:
+        """Is there accuracy to trade for parallelism?"""
+        return bool(self.settings["decode"] == "diffusion")
 
     @property
     def mark(self) -> str:
@@ -72,7 +94,8 @@ def find_runs(paths: Sequence[Path]) -> list[RunFolder]:
 
 def judged(folder: RunFolder) -> Judged | None:
     """None for a run that nothing of is judged yet, or that made no forward (reference solutions)."""
-    summary, settings = summarise(folder), folder.config["settings"]
+    summary, config = summarise(folder), folder.config
+    settings = {**config["settings"], **config["model"].get("rules", {})}
     if not summary["n_samples"] or not summary["tpf"]:
         return None
     low, high = (100 * bound for bound in summary["ci95"])
@@ -91,20 +114,30 @@ def series(runs: Sequence[Judged]) -> list[Series]:
     for run in runs:
         groups.setdefault(run.kind, []).append(run)
     best = max((run.accuracy for run in runs), default=0.0)
-    varied = {key for key, _ in set().union(*groups) if len({dict(kind).get(key) for kind in groups}) > 1}
+    varied = _varied([dict(kind) for kind in groups])
     made = []
     for kind, members in groups.items():
         ordered = tuple(sorted(members, key=lambda run: (run.rho, run.accuracy)))
-        line = members[0].settings["decode"] == "diffusion"
+        line = members[0].line
         area = aup([Point(run.rho, run.accuracy) for run in ordered], best) if line else None
         made.append(Series(_label(dict(kind), varied), line, ordered, area))
     return sorted(made, key=lambda one: (not one.line, one.label))
 
 
+def _varied(kinds: Sequence[dict[str, Any]]) -> set[str]:
+    """What two kinds have otherwise, or one of two of the same decoder has not; what another decoder does not
+    know at all tells nothing.
+    """
+    return {
+        key
+        for one, other in itertools.combinations(kinds, 2)
+        for key in {**one, **other}
+        if one.get(key) != other.get(key)
+        and (one["decode"] == other["decode"] or (key in one and key in other))
+    }
+
+
 def _label(settings: dict[str, Any], varied: set[str]) -> str:
     """The decoder, then what differs between the series."""
-    shown = [str(settings["decode"])]
-    for key in ("block", "rule", "temperature", "max_tokens", "heads", "model", "limit", "tasks", "n"):
-        if key in varied and settings.get(key) not in (None, ""):
-            shown.append(f"{key} {settings[key]}")
-    return ", ".join(shown)
+    told = (f"{key} {settings[key]}" for key in _TOLD if key in varied and key in settings)
+    return ", ".join((str(settings["decode"]), *told))

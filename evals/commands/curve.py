@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evals.curve import Point, aup
-from evals.settings import Settings
 from model.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def curve(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Draw pass@1 against tokens per forward of the runs at or below RUN...
 
-    A line for each way of free diffusion (block size, rule, ...) over its thresholds, with its area (AUP),
+    A line for each way of diffusion (block size, rule, ...) over its thresholds, with its area (AUP),
     and a point for each run of ar, verified and lookup.
 
     \b
@@ -54,13 +53,7 @@ def curve(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
         click.echo(f"warning: the runs cover {counts} tasks: compare their pass@1 with care", err=True)
     found = series(runs)
     for one in found:
-        points = [
-            {"rho": r.rho, "accuracy": round(r.accuracy, 2), "threshold": r.settings["threshold"],
-             "ci95": [round(r.low, 2), round(r.high, 2)], "run_dir": str(r.place)}
-            for r in one.runs
-        ]  # fmt: skip
-        row = {"series": one.label, "aup": one.area and round(one.area, 3), "points": points}
-        click.echo(json.dumps(row) if as_json else _series_text(one))
+        click.echo(json.dumps(_row(one)) if as_json else _series_text(one))
     if as_json and output is None:
         return
     target = output or paths[0] / "curve.png"
@@ -80,49 +73,30 @@ def _series_text(one: Series) -> str:
     return "\n".join(lines)
 
 
-def report_curves(root: Path, results: list[tuple[Settings, dict[str, Any]]], as_json: bool) -> None:
-    """Print each benchmark's curve with its area, one for each block size and rule of `diffusion`, and write
-    all of them to `curve.json` in `root`.
+def report_curves(root: Path, places: Sequence[Path], as_json: bool) -> None:
+    """Print the series of a sweep's runs as `evals curve` does, and write all of them to `curve.json` in
+    `root`.
     """
-    curves = []
-    for key in dict.fromkeys(_curve_of(settings) for settings, _ in results):
-        rows = [(settings, summary) for settings, summary in results if _curve_of(settings) == key]
-        name = key[0]
-        points = [
-            Point(summary["tpf"], 100 * summary["pass_at_1"], _label(settings, rows[0][0]))
-            for settings, summary in rows
-            if summary["forwards"]
-        ]
-        curves.append(
-            {
-                "benchmark": name,
-                "points": [point._asdict() for point in sorted(points)],
-                "aup": round(aup(points), 3) if points else None,
-            }
-        )
-    write_whole(root / "curve.json", json.dumps(curves, indent=1) + "\n")
-    for curve in curves:
-        click.echo(json.dumps({"curve": curve}) if as_json else _text(curve))
+    from evals.rundir import RunFolder
+    from evals.series import judged, series
+
+    runs = [run for run in (judged(RunFolder(place)) for place in places) if run is not None]
+    rows = []
+    for benchmark in dict.fromkeys(run.benchmark for run in runs):
+        if not as_json:
+            click.echo(f"{benchmark}: accuracy against parallelism")
+        for one in series([run for run in runs if run.benchmark == benchmark]):
+            row = {"benchmark": benchmark, **_row(one)}
+            click.echo(json.dumps({"curve": row}) if as_json else _series_text(one))
+            rows.append(row)
+    write_whole(root / "curve.json", json.dumps(rows, indent=1) + "\n")
 
 
-def _curve_of(settings: Settings) -> tuple[str, str, int | None, str]:
-    """A threshold trades accuracy for parallelism along a curve; another block or rule is another curve."""
-    if settings.decode != "diffusion":
-        return settings.benchmark, "", None, ""
-    return settings.benchmark, settings.decode, settings.block, settings.rule
-
-
-def _label(settings: Settings, first: Settings) -> str:
-    """What differs from the sweep's first setting; its own values where nothing does."""
-    ours, theirs = settings.to_dict(), first.to_dict()
-    return ", ".join(f"{k}={v}" for k, v in ours.items() if v != theirs[k]) or "first setting"
-
-
-def _text(curve: dict[str, Any]) -> str:
-    lines = [f"{curve['benchmark']}: accuracy against parallelism"]
-    lines += [
-        f"  {p['rho']:6.2f} tokens/forward  {p['accuracy']:5.1f} %  {p['label']}" for p in curve["points"]
-    ]
-    if curve["aup"] is not None:
-        lines.append(f"  AUP {curve['aup']:.1f} (own best accuracy as reference)")
-    return "\n".join(lines)
+def _row(one: Series) -> dict[str, Any]:
+    points = [
+        {"rho": r.rho, "accuracy": round(r.accuracy, 2), "threshold": r.settings["threshold"],
+         "ci95": [round(r.low, 2), round(r.high, 2)], "run_dir": str(r.place)}
+        for r in one.runs
+    ]  # fmt: skip
+    area = None if one.area is None else round(one.area, 3)
+    return {"series": one.label, "aup": area, "points": points}

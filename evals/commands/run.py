@@ -120,7 +120,7 @@ def run(
     for notice in filter(None, (benchmark.notice() for benchmark in benchmarks.values())):
         warn(notice)
     root = out or default_out(names, options["model"])
-    results = []
+    results, places = [], []
     models: Models = {}
     try:
         for folder, settings in plans:
@@ -152,7 +152,8 @@ def run(
                         score=not no_score,
                     )
             _show(summary, place, as_json)
-            results.append((settings, summary))
+            places.append(place)
+            results.append(summary)
     except (KeyboardInterrupt, ModelFailureError):
         if root.exists():  # else nothing was begun
             click.echo(f"run folder: {root} (the same command with --out {root} --resume goes on)", err=True)
@@ -160,8 +161,8 @@ def run(
     if sweep and not no_score:
         from evals.commands.curve import report_curves
 
-        report_curves(root, results, as_json)
-    return 5 if all(not summary["n_samples"] and summary["infra"] for _, summary in results) else 0
+        report_curves(root, places, as_json)
+    return 5 if all(not summary["n_samples"] and summary["infra"] for summary in results) else 0
 
 
 def warn(text: str) -> None:

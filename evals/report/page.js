@@ -105,30 +105,39 @@ function histogram(title, values, xlabel, digits) {
   columns(title, bins.map((value, i) => ({ value, name: (low + i * size).toFixed(digits) })), xlabel);
 }
 
-function curvePlot(curve) {
-  if (!curve.points.length) return;
-  const area = curve.aup === null ? "" : `, AUP ${curve.aup.toFixed(1)}`;
-  const picture = chart(`Accuracy against parallelism${area}`);
-  const xs = curve.points.map((p) => p.rho), ys = curve.points.map((p) => p.accuracy);
+const COLORS = ["--accent", "--pass", "--other", "--fail"];
+
+function curvePlot(curves) {
+  const points = curves.flatMap((curve) => curve.points);
+  if (!points.length) return;
+  const picture = chart("Accuracy against parallelism");
+  const xs = points.map((p) => p.rho), ys = points.map((p) => p.accuracy);
   const x0 = Math.min(1, ...xs), x1 = Math.max(...xs) + 0.2, y0 = Math.max(0, Math.min(...ys) - 5), y1 = Math.min(100, Math.max(...ys) + 5);
   const X = (x) => 40 + (320 * (x - x0)) / (x1 - x0), Y = (y) => 150 - (135 * (y - y0)) / (y1 - y0 || 1);
   picture.append(svg("line", { x1: 40, x2: 365, y1: 150, y2: 150 }), svg("line", { x1: 40, x2: 40, y1: 15, y2: 150 }));
   for (const y of [y0, (y0 + y1) / 2, y1]) picture.append(svg("text", { x: 35, y: Y(y) + 4, "text-anchor": "end" }, y.toFixed(0) + "%"));
   for (const x of [x0, (x0 + x1) / 2, x1]) picture.append(svg("text", { x: X(x), y: 165, "text-anchor": "middle" }, x.toFixed(1)));
-  const line = svg("polyline", { points: curve.points.map((p) => `${X(p.rho)},${Y(p.accuracy)}`).join(" ") });
-  line.style.stroke = "var(--accent)"; line.style.strokeWidth = 2;
-  picture.append(line);
-  for (const p of curve.points) {
-    const dot = svg("circle", { cx: X(p.rho), cy: Y(p.accuracy), r: 4 });
-    dot.style.fill = "var(--accent)";
-    dot.append(svg("title", {}, `${p.label}: ${p.rho.toFixed(2)} tokens/forward, ${p.accuracy.toFixed(1)} %`));
-    picture.append(dot);
-  }
   picture.append(svg("text", { x: 203, y: 183, "text-anchor": "middle" }, "tokens per forward"));
+  curves.forEach((curve, i) => {
+    const color = `var(${COLORS[i % COLORS.length]})`, name = curve.series || curve.benchmark;
+    const line = svg("polyline", { points: curve.points.map((p) => `${X(p.rho)},${Y(p.accuracy)}`).join(" ") });
+    line.style.stroke = color; line.style.strokeWidth = 2;
+    picture.append(line);
+    for (const p of curve.points) {
+      const dot = svg("circle", { cx: X(p.rho), cy: Y(p.accuracy), r: 4 });
+      dot.style.fill = color;
+      const which = p.threshold == null ? name : `${name}, threshold ${p.threshold}`;
+      dot.append(svg("title", {}, `${which}: ${p.rho.toFixed(2)} tokens/forward, ${p.accuracy.toFixed(1)} %`));
+      picture.append(dot);
+    }
+    const told = el("p", { class: "series" }, curve.aup == null ? name : `${name}: AUP ${curve.aup.toFixed(1)}`);
+    told.style.color = color;
+    picture.parentNode.append(told);
+  });
 }
 
 function plots() {
-  for (const curve of data.curve) curvePlot(curve);
+  for (const name of new Set(data.curve.map((c) => c.benchmark))) curvePlot(data.curve.filter((c) => c.benchmark === name));
   const color = (s) => (s === "passed" ? "var(--pass)" : "var(--fail)");
   bars("Verdicts", Object.entries(summary.statuses).sort((a, b) => b[1] - a[1]).map(([name, value]) => ({ name, value, color: color(name) })), (r) => number(r.value));
   bars("Pass rate by category", Object.entries(summary.categories).map(([name, c]) => ({ name, value: c.passed / c.samples, of: `${c.passed}/${c.samples}` })), (r) => `${percent(r.value)} (${r.of})`);

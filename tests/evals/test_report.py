@@ -105,7 +105,9 @@ frame.onload = () => {
     overflow: page.scrollWidth - frame.clientWidth,
     detail: getComputedStyle(inner.getElementById("detail")).display,
     cells: inner.querySelectorAll("#canvas i").length,
-    plots: inner.querySelectorAll(".plot svg").length, count: inner.getElementById("count").textContent };
+    plots: inner.querySelectorAll(".plot svg").length,
+    series: [...inner.querySelectorAll(".plot .series")].map((p) => p.textContent),
+    points: inner.querySelectorAll(".plot circle").length, count: inner.getElementById("count").textContent };
   document.body.textContent = JSON.stringify(out);
 };
 frame.src = "report.html";
@@ -117,7 +119,13 @@ document.body.append(frame);
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_in_chromium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     folder = write_run(tmp_path / "run", 13, monkeypatch)
-    (tmp_path / "report.html").write_text(render(folder, {}))
+    curves = [
+        {"benchmark": "humaneval", "series": f"diffusion, block {block}", "aup": 50.0, "points": [
+            {"rho": rho, "accuracy": 60 - rho, "threshold": 0.5} for rho in (2, 3, 4)]}
+        for block in (8, 16)
+    ] + [{"benchmark": "humaneval", "series": "ar", "aup": None, "points": [
+        {"rho": 1.0, "accuracy": 61, "threshold": None}]}]  # fmt: skip
+    (tmp_path / "report.html").write_text(render(folder, {}, curves))
     probe = tmp_path / "probe.html"
     probe.write_text(f"<body>{PROBE.replace('WIDTH', str(width))}</body>")
     flags = (
@@ -136,4 +144,7 @@ def test_the_page_in_chromium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
     assert 5 < found["rows"] < 80
     assert found["cells"] == 150
     assert found["detail"] == "block"
-    assert found["plots"] >= 5
+    assert found["plots"] >= 6
+    # One picture of a benchmark, whatever the series in it.
+    named = [f"diffusion, block {block}: AUP 50.0" for block in (8, 16)]
+    assert (found["series"], found["points"]) == ([*named, "ar"], 7)

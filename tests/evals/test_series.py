@@ -13,6 +13,7 @@ from evals.errors import UsageError
 from evals.report.curve_plot import labels
 from evals.series import Judged, series
 from evals.settings import Settings
+from model.rules import LENIENCE, WINDOW
 from tests.evals.conftest import SCRIPT
 
 
@@ -38,6 +39,29 @@ def test_thresholds_make_a_line_and_blocks_are_lines_of_their_own() -> None:
     assert found[2].area is None
 
 
+def test_settings_that_a_line_cannot_join_are_told() -> None:
+    runs = [
+        run("diffusion", 4, 40, window=0, top_p=0.9),
+        run("diffusion", 3, 50, window=3, top_p=0.9),
+        run("diffusion", 3, 50, window=3),
+        run("verified", 3, 50, block=8),
+        run("verified", 3, 50),
+    ]
+    assert {one.label for one in series(runs)} == {
+        "diffusion, window 0, top_p 0.9",
+        "diffusion, window 3, top_p 0.9",
+        "diffusion, window 3, top_p 0.95",
+        "verified, block 8, top_p 0.95",
+        "verified, top_p 0.95",
+    }
+
+
+def test_a_setting_that_did_not_exist_then_was_not_given() -> None:
+    old, new = run("diffusion", 4, 40, threshold=0.1), run("diffusion", 3, 50, threshold=0.5)
+    del old.settings["window"]
+    assert len(series([old, new])) == 1
+
+
 def test_runs_of_two_benchmarks_are_no_curve() -> None:
     other = Judged(Path("r"), "mbpp", Settings("mbpp", "m").to_dict(), 10, 1.0, 50, 40, 60)
     with pytest.raises(UsageError, match="humaneval and mbpp"):
@@ -55,7 +79,8 @@ def test_two_sweeps_cross_and_the_curve_is_drawn(evals: Any, tmp_path: Path) -> 
     wanted = [f"block={b},threshold={t}" for b in (8, 16) for t in (0.5, 0.9)]
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [Path(line["run_dir"]).name for line in lines[:4]] == wanted
-    assert [len(line["curve"]["points"]) for line in lines[4:]] == [2, 2]  # a curve a block
+    curves = [line["curve"] for line in lines[4:]]
+    assert [len(one["points"]) for one in curves] == [2, 2]  # a curve a block
     for decode in ("ar", "lookup"):
         assert evals(*args, "--decode", decode, "--out", tmp_path / decode).code == 0
     paths = (sweep, tmp_path / "ar", tmp_path / "lookup")
@@ -67,6 +92,29 @@ def test_two_sweeps_cross_and_the_curve_is_drawn(evals: Any, tmp_path: Path) -> 
     rows = [json.loads(line) for line in evals("curve", *paths, "--json").out.splitlines()]
     assert [row["series"] for row in rows] == ["diffusion, block 16", "diffusion, block 8", "ar", "lookup"]
     assert [point["threshold"] for point in rows[0]["points"]] == [0.5, 0.9]
+    # A sweep's end and `evals curve` group runs alike; the best accuracy is that of all runs shown.
+    assert [{**one, "aup": None} for one in curves] == [
+        {"benchmark": "humaneval", **row, "aup": None} for row in rows[:2]
+    ]
+
+
+def test_a_run_is_grouped_by_the_rules_it_went_by(evals: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([SCRIPT[1]]))
+    args = ("run", "humaneval", "--model", f"scripted:{script}", "--limit", 1, "--decode", "diffusion")
+    for name, words in (("default", ()), ("given", ("--threshold", 0.5, "--window", WINDOW))):
+        assert evals(*args, *words, "--out", tmp_path / "runs" / name).code == 0
+    (row,) = [json.loads(line) for line in evals("curve", tmp_path / "runs", "--json").out.splitlines()]
+    assert sorted(point["threshold"] for point in row["points"]) == [LENIENCE, 0.5]
+    config = tmp_path / "runs" / "default" / "config.json"
+    written = json.loads(config.read_text())
+    written["model"]["rules"] = {"commit": "prefix", "threshold": 0.9}
+    config.write_text(json.dumps(written))
+    rows = [json.loads(line) for line in evals("curve", tmp_path / "runs", "--json").out.splitlines()]
+    assert {row["series"] for row in rows} == {
+        f"diffusion, commit lenient, window {WINDOW}",
+        "diffusion, commit prefix",
+    }
 
 
 def test_what_is_not_judged_is_left_out_with_a_line(evals: Any, tmp_path: Path) -> None:
