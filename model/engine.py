@@ -20,7 +20,7 @@ from model.batch import Batch, Cancel, Job, cancel_of
 from model.decoders import Decoders
 from model.drafter import Drafter
 from model.errors import MemoryFullError, RequestError
-from model.fullmemory import give_back, told
+from model.fullmemory import give_back, less, told
 from model.lanes import Lanes, default_rows, lanes_for
 from model.lastcache import LastCache
 from model.plan import Planner
@@ -147,8 +147,7 @@ class Engine:
     def _singly(
         self, request: GenerateRequest, prompt: list[int], mode: Decode, cancel: threading.Event | None
     ) -> Iterator[Step]:
-        lower = f"max_tokens (now {request.max_tokens}) or the prompt's length (now {len(prompt)})"
-        return self._in_memory(self._steps(request, prompt, mode, cancel), lower)
+        return self._in_memory(self._steps(request, prompt, mode, cancel), less(request, len(prompt)))
 
     def _steps_of_many(
         self,

@@ -13,11 +13,15 @@ import gc
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
 from model.errors import MemoryFullError
+
+if TYPE_CHECKING:
+    from model.request import GenerateRequest
 
 _GIB = 2**30
 
@@ -35,6 +39,11 @@ def told(device: torch.device, lower: str = "") -> Iterator[None]:
         # The error holds the frames that ran, and they the tensors that the caller needs room of.
         traceback.clear_frames(error.__traceback__)
         raise full from None
+
+
+def less(request: GenerateRequest, prompt: int) -> str:
+    """What to ask less of, of one answer behind `prompt` tokens."""
+    return f"max_tokens (now {request.max_tokens}) or the prompt's length (now {prompt})"
 
 
 def give_back(device: torch.device) -> None:

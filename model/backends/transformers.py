@@ -15,17 +15,21 @@ from typing import Any
 
 from model.calibrate import cpu_precision
 from model.checkpoint import base_sha256
+from model.errors import MemoryFullError
+from model.fullmemory import give_back, less, told
 from model.prompt import ar_prompt_ids
 from model.request import GenerateRequest, ModelInfo, Step
 from model.session import Session
 from model.stops import StopText
 from model.tokenizer import Tokenizer
+from model.weights import resolve_device
 
 
 class TransformersModel:
     """A `model.request.Model` over transformers' `generate`, one request at a time, `ar` only.
 
-    static_cache: of fixed size, with which transformers compiles its decoding on a GPU.
+    static_cache: of fixed size, with which transformers compiles its decoding on a GPU. Raises RequestError
+    for a device that is not here, MemoryFullError for one without room for the weights.
     """
 
     def __init__(
@@ -41,29 +45,31 @@ class TransformersModel:
         from transformers import AutoModelForCausalLM, GenerationConfig
         from transformers.utils import logging
 
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        half = not device.startswith("cpu") or cpu_precision(folder) == "bf16"
+        place = resolve_device(device)
+        half = place.type != "cpu" or cpu_precision(folder) == "bf16"
         dtype = torch.bfloat16 if half else torch.float32
         self._tokenizer = Tokenizer(folder)
         logging.disable_progress_bar()  # its bar of weights would run through our rows
-        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
+        with told(place, "the model (a smaller one)"):
+            self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(place).eval()
         # A checkpoint may bring penalties and a top-k of its own; the request says all there is.
         self._model.generation_config = GenerationConfig()
-        self._device, self._cache = device, "static" if static_cache else None
+        self._device, self._cache = place, "static" if static_cache else None
         config = self._model.config
         self.info = ModelInfo(
             f"transformers:{name}",
             str(config.model_type),
             min(context or config.max_position_embeddings, config.max_position_embeddings),
-            device,
+            str(place),
             "bf16" if half else "fp32",
             base_sha256=base_sha256(folder),
             tokenizer_sha256=self._tokenizer.sha256,
         )
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
-        """Raises RequestError, ContextOverflowError before the first pass."""
+        """Raises RequestError, ContextOverflowError before the first pass; drawing the steps raises
+        MemoryFullError where the device has no room.
+        """
         prompt = ar_prompt_ids(request, self._tokenizer, self.info.context, "transformers")
         return self._steps(prompt, request, cancel)
 
@@ -90,12 +96,17 @@ class TransformersModel:
         if request.max_tokens:
             ids_1T = torch.tensor([prompt], device=self._device)
             torch.manual_seed(request.seed)
-            out: Any = self._model.generate(
-                ids_1T,
-                attention_mask=torch.ones_like(ids_1T),
-                generation_config=config,
-                stopping_criteria=StoppingCriteriaList([watch]),
-            )
+            try:
+                with told(self._device, less(request, len(prompt))):
+                    out: Any = self._model.generate(
+                        ids_1T,
+                        attention_mask=torch.ones_like(ids_1T),
+                        generation_config=config,
+                        stopping_criteria=StoppingCriteriaList([watch]),
+                    )
+            except MemoryFullError:
+                give_back(self._device)
+                raise
             ids = out[0, len(prompt) :].tolist()
             session.prefill_s = watch.first_s
         unknown = [float("nan")] * len(ids)

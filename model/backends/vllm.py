@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError, RequestError
+from model.fullmemory import less, told
 from model.prompt import ar_prompt_ids
 from model.request import FinishReason, GenerateRequest, Generation, ModelInfo, Step, Token
 from model.stops import StopText
@@ -36,7 +37,9 @@ class BackendMissingError(ModelError):
 class VLLMModel:
     """A `model.request.Model` over vLLM's engine, one request at a time.
 
-    options: further engine arguments of vLLM, such as `gpu_memory_utilization=0.5`.
+    options: further engine arguments of vLLM, such as `gpu_memory_utilization=0.5`. Raises
+    BackendMissingError, RequestError for a device that is not here, MemoryFullError for one without room for
+    the weights.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class VLLMModel:
         from vllm import EngineArgs, LLMEngine
 
         from model.checkpoint import base_sha256
+        from model.weights import resolve_device
 
         self._tokenizer = Tokenizer(folder)
         arguments: dict[str, Any] = {
@@ -62,7 +66,9 @@ class VLLMModel:
             "skip_tokenizer_init": True,
             "seed": 0,
         }
-        self._engine = LLMEngine.from_engine_args(EngineArgs(**(arguments | options)))
+        self._device = resolve_device(device)
+        with told(self._device, "the model (a smaller one) or its context"):
+            self._engine = LLMEngine.from_engine_args(EngineArgs(**(arguments | options)))
         config = self._engine.model_config
         self.info = ModelInfo(
             f"vllm:{name}",
@@ -76,7 +82,9 @@ class VLLMModel:
         self._count = 0
 
     def generate(self, request: GenerateRequest, cancel: threading.Event | None = None) -> Iterator[Step]:
-        """Raises RequestError, ContextOverflowError before the first step."""
+        """Raises RequestError, ContextOverflowError before the first step; drawing the steps raises
+        MemoryFullError where the device has no room.
+        """
         prompt = ar_prompt_ids(request, self._tokenizer, self.info.context, "vLLM")
         return self._steps(prompt, request, cancel)
 
@@ -111,7 +119,9 @@ class VLLMModel:
                 if cancel is not None and cancel.is_set():
                     reason = "cancelled"
                     break
-                outputs = [output for output in self._engine.step() if output.request_id == name]
+                with told(self._device, less(request, len(prompt))):
+                    stepped = self._engine.step()
+                outputs = [output for output in stepped if output.request_id == name]
                 if not outputs:
                     continue
                 running = not outputs[-1].finished

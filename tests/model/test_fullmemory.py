@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+import types
 import weakref
 
 import pytest
 import torch
 
-from model import cuda_lanes, lanes
+from model import cuda_lanes, lanes, store
+from model.backends.transformers import TransformersModel
+from model.backends.vllm import VLLMModel
 from model.cli import main
 from model.errors import MemoryFullError
 from model.fullmemory import told
 from model.kvcache import KVCache
 from model.lanes import Lanes
-from model.request import GenerateRequest, complete
+from model.load import load
+from model.request import GenerateRequest, ModelInfo, complete
 from model.runner import Runner
+from model.tokenizer import Tokenizer
 from tests.model.tiny_engines import make_engine, same
 
 CPU = torch.device("cpu")
@@ -159,3 +165,61 @@ def test_weights_that_do_not_fit(monkeypatch, capsys) -> None:
         main(["generate", "--prompt", "x", "--model", "tiny", "--device", "cpu"])
     assert end.value.code == 4
     assert "error: out of memory on cpu" in capsys.readouterr().err
+
+
+def test_transformers_in_the_middle_of_an_answer() -> None:
+    model = load("transformers:tiny", device="cpu")
+    assert isinstance(model, TransformersModel)
+    whole = complete(model, asked("def f(x):"))
+    passes = 0
+
+    def full(*_: object) -> None:
+        nonlocal passes
+        passes += 1
+        if passes == 3:
+            raise FULL
+
+    hook = model._model.register_forward_pre_hook(full)
+    with pytest.raises(MemoryFullError, match=r"on cpu .* lower max_tokens \(now 6\) or the prompt's length"):
+        complete(model, asked("def f(x):"))
+    hook.remove()
+    assert passes == 3
+    assert complete(model, asked("def f(x):")).token_ids == whole.token_ids
+
+
+def test_weights_that_do_not_fit_transformers(monkeypatch, capsys) -> None:
+    def load_weights(*args, **options):
+        raise FULL
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", load_weights)
+    with pytest.raises(SystemExit) as end:
+        main(["generate", "--prompt", "x", "--model", "transformers:tiny", "--device", "cpu"])
+    assert end.value.code == 4
+    said = capsys.readouterr().err
+    assert "error: out of memory on cpu" in said
+    assert "lower the model (a smaller one)" in said
+
+
+def test_vllm_in_the_middle_of_an_answer(monkeypatch) -> None:
+    """vLLM itself needs a GPU: here is what our backend asks of it, without room for a step."""
+    aborted: list[list[str]] = []
+    peer = object.__new__(VLLMModel)
+    peer._device, peer._tokenizer, peer._count = CPU, Tokenizer(store.resolve("tiny")), 0
+    peer.info = ModelInfo("vllm:tiny", "qwen2", 512, "cpu", "fp32")
+
+    class Engine:
+        def add_request(self, *_: object) -> None: ...
+
+        def step(self) -> list[object]:
+            raise FULL
+
+        def abort_request(self, names: list[str]) -> None:
+            aborted.append(names)
+
+    peer._engine = Engine()
+    vllm = types.ModuleType("vllm")
+    monkeypatch.setattr(vllm, "SamplingParams", lambda **_: None, raising=False)
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
+    with pytest.raises(MemoryFullError, match=r"lower max_tokens \(now 6\)"):
+        complete(peer, asked("def f(x):"))
+    assert aborted == [["1"]]
