@@ -32,9 +32,9 @@ def trusted(match: int, agreed: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """line: what to verify. copied: is it a copy? beside: the draft from where it parts from the copy."""
+    """ids: the line to verify. copied: is it a copy? beside: the draft from where it parts from the copy."""
 
-    line: tuple[int, ...]
+    ids: tuple[int, ...]
     copied: bool = False
     beside: Sibling | None = None
 
@@ -42,7 +42,7 @@ class Joined:
 class Copies:
     """Of one answer: its prompt and what was committed."""
 
-    def __init__(self, prompt: Iterable[int]) -> None:
+    def __init__(self, prompt: Iterable[int] = ()) -> None:
         self._text = Ngrams(prompt)
 
     def extend(self, ids: Iterable[int]) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from model import ar, flow, lookup, verified
+from model.copies import Copies
 from model.drafter import Drafter
 from model.judge import EXACT, Judge
 from model.kvcache import KVCache
@@ -105,15 +106,18 @@ class Decoders:
         """Drafts that the AR head judges: in whole steps where the device can and has one of the request's
         block.
         """
+        # Under a lenient judge the text follows the drafts: they are the head's alone. So they are where a
+        # drafter of one's own is measured.
+        copies = Copies() if judge.exact and self._own_drafter is None else None
         if self._own_drafter is None and shapes_of(request):
             steps = runner.whole_steps(capacity, self.draft_limit)
             if steps is not None:
                 planned = self.planners.of_steps(steps, request)
-                decode = partial(verified.decode_whole, steps, planner=planned, judge=judge)
+                decode = partial(verified.decode_whole, steps, planner=planned, judge=judge, copies=copies)
                 return Chosen(decode, runner, steps)
         planner = self.planners.of_passes(runner, request)
-        drafter = self._drafter(runner)
-        return Chosen(partial(verified.decode, runner, drafter=drafter, planner=planner, judge=judge), runner)
+        passes = partial(verified.decode, runner, drafter=self._drafter(runner), planner=planner)
+        return Chosen(partial(passes, judge=judge, copies=copies), runner)
 
     def _drafter(self, runner: Runner) -> Drafter:
         if self._own_drafter is not None:

@@ -19,6 +19,7 @@ from model.request import GenerateRequest
 _LENGTHS = (1, 2, 3, 4, 6, 8, 12, 15, 16, 20, 24, 28, 31)
 _BRANCHES = (1, 2, 3, 4, 6, 8, 12, 16)
 _DECAY = 0.98
+_COPIED = 0.97
 WIDEST = 512
 """Tokens of a pass at most."""
 SIBLING = 8
@@ -83,6 +84,7 @@ class Planner:
     ) -> None:
         self.curve, self.limit = curve, limit
         self._right, self._seen = rate * weight, weight
+        self._copied = [_COPIED * weight, weight]
         self._plain_steps, self._patience = 0, 16
 
     @property
@@ -90,17 +92,29 @@ class Planner:
         """Running share of draft tokens accepted, among those whose predecessors all were."""
         return self._right / self._seen
 
-    def observe(self, accepted: int, verified: int) -> None:
-        """A draft of `verified` tokens was accepted up to `accepted`."""
+    @property
+    def copied(self) -> float:
+        """The same of copies."""
+        right, seen = self._copied
+        return right / seen
+
+    def observe(self, accepted: int, verified: int, copied: bool = False) -> None:
+        """A draft of `verified` tokens, or a copy, was accepted up to `accepted`."""
         if not verified:
             return
         judged = min(accepted + 1, verified)
         keep = _DECAY**judged
+        if copied:
+            right, seen = self._copied
+            self._copied = [right * keep + accepted, seen * keep + judged]
+            return
         self._right = self._right * keep + accepted
         self._seen = self._seen * keep + judged
 
-    def plan(self, drafts: int, left: int, request: GenerateRequest) -> Plan:
-        """The next pass, with `drafts` draft tokens at hand and `left` tokens still to commit."""
+    def plan(self, drafts: int, left: int, request: GenerateRequest, copied: bool = False) -> Plan:
+        """The next pass, with `drafts` draft tokens at hand, which may be a copy, and `left` tokens still to
+        commit.
+        """
         if request.block is not None:
             masks, branches = request.block - 1, int(request.extra.get("branches", 4))
         else:
@@ -108,11 +122,13 @@ class Planner:
             if masks == 0:
                 masks, branches = self._probe(drafts)
         verify = max(0, min(drafts, left - 1, WIDEST // 2))
+        if copied and request.block is None:
+            verify = self._copy_length(verify, branches * (1 + masks) if masks else 0)
         if masks == 0:
             return Plan(verify, 0, ())
         siblings = siblings_of(request)
         branches = max(1, min(branches, (WIDEST - 1 - verify - siblings * SIBLING) // (1 + masks)))
-        points = points_of(verify, self.rate, branches)
+        points = points_of(verify, self.copied if copied else self.rate, branches)
         # A block after the last token that may be committed would draft nothing.
         points = tuple(a for a in points if a + 2 <= left)
         return Plan(verify, min(masks, max(0, left - 1)), points, siblings)
@@ -126,6 +142,23 @@ class Planner:
                 if rate > value:
                     best, value = (masks, branches), rate
         return best
+
+    def _copy_length(self, most: int, blocks: int) -> int:
+        """Tokens of a copy that bring more, in a pass with so many tokens of blocks, than their ms otherwise
+        would.
+        """
+        masks, branches = self._best()
+        usual = (
+            self._tokens(masks, branches) / self.curve(1 + masks + branches * (1 + masks))
+            if masks
+            else 1 / self.curve(1)
+        )
+        lengths = [0, *(n for n in _LENGTHS if n < most), most]
+        reach = [sum(self.copied**i for i in range(1, n + 1)) for n in lengths]
+        surplus = [
+            tokens - usual * self.curve(1 + n + blocks) for n, tokens in zip(lengths, reach, strict=True)
+        ]
+        return lengths[surplus.index(max(surplus))]
 
     def _tokens(self, masks: int, branches: int) -> float:
         """Expected tokens a pass, when drafts of `masks` tokens are verified with `branches` blocks."""

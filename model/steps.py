@@ -2,6 +2,7 @@
 
 steps = WholeSteps(runner, limit)
 steps.begin(request, token, length, tokens)
+steps.suggest(shape, line, sibling)
 steps.launch(shape, points)
 made = steps.collect()
 """
@@ -16,12 +17,14 @@ import torch
 from model.draftparts import DraftParts
 from model.fused import VerifiedStep
 from model.judge import EXACT, Judge
+from model.plan import SIBLING
 from model.sampling import GREEDY, Kind
-from model.shapes import PLAIN, SHAPES, Shape
+from model.shapes import LONGEST, PLAIN, SHAPES, Shape
 from model.verified import Verified
 
 if TYPE_CHECKING:
     from model.cuda import CudaRunner
+    from model.drafter import Sibling
     from model.kvcache import KVCache
     from model.request import GenerateRequest
 
@@ -39,6 +42,10 @@ class WholeSteps:
         self._captured: dict[tuple[object, ...], VerifiedStep] = {}
         self._length, self._reach, self._kind, self._judge = 0, 0, GREEDY, EXACT
         self._running: VerifiedStep | None = None  # None: a plain one
+        self._drafted: list[int] = []  # what the device will verify, as far as the host knows
+        pinned = runner.device.type == "cuda"
+        self._line = torch.zeros(LONGEST, dtype=torch.int64, pin_memory=pinned)
+        self._sibling = torch.zeros(1 + SIBLING, dtype=torch.int64, pin_memory=pinned)
 
     def serves(self, cache: KVCache) -> bool:
         """Is this the cache that the steps work on?"""
@@ -58,6 +65,24 @@ class WholeSteps:
         runner.draft.fill_(-1)
         runner.beside_at.fill_(-1)
         runner.device_length.fill_(length)
+        self._drafted = []
+
+    @torch.inference_mode()
+    def suggest(self, shape: Shape, line: Sequence[int], beside: Sibling | None) -> None:
+        """For the next launch, of this shape: verify `line`, of as many tokens as it has masks or more, in
+        the place of the device's own draft, and `beside` in the place of its least promising sibling.
+        """
+        runner, masks = self.runner, shape.masks
+        # The host has waited for the last step, so what was copied before it is no longer being read.
+        if list(line[:masks]) != self._drafted[:masks]:
+            self._line[:masks] = torch.tensor(line[:masks])
+            runner.draft[:masks].copy_(self._line[:masks], non_blocking=True)
+        if beside is not None and beside.at < masks and shape.siblings:
+            last = shape.siblings - 1
+            ids = [*beside.ids, *[-1] * (SIBLING - len(beside.ids))]
+            self._sibling.copy_(torch.tensor([beside.at, *ids]))
+            runner.beside_at[last : last + 1].copy_(self._sibling[:1], non_blocking=True)
+            runner.beside[last].copy_(self._sibling[1:], non_blocking=True)
 
     @torch.inference_mode()
     def launch(self, shape: Shape, points: Sequence[int]) -> None:
@@ -84,7 +109,12 @@ class WholeSteps:
         else:
             made = self._running.collect()
         self._length += len(made.ids)
+        self._drafted = made.draft
         return made
+
+    def settle(self) -> None:
+        """Wait for a step that was launched and will not be collected."""
+        self.runner.pending.tolist()
 
     def _step(self, shape: Shape) -> VerifiedStep:
         lenient = None if self._judge.exact else Judge(window=self._judge.window)

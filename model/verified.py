@@ -15,6 +15,8 @@ Siblings of the draft (model.drafter) are CLEAN tokens of the same pass: s1 s2 .
 and on, which see t d1 .. di and each other. If the line ends at i because y(i) is s1, the step goes on with
 s2 = y(s1) and so on; the tokens of the sibling that were right move to the line's places in the cache.
 
+The line can be a copy of the text (model.copies); then the draft is a sibling where the two part.
+
 With a lenient judge (`diffusion`, model.judge) d(i+1) also stays where the AR head finds it likely
 enough beside its own choice, and y(i) is d(i+1) there: the text is no longer that of `ar`.
 
@@ -30,14 +32,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from model.copies import Copies, Joined
 from model.drafter import Drafter, Proposal, Sibling
 from model.judge import EXACT, Judge, choose
 from model.kvcache import KVCache
 from model.plan import Plan, Planner, coverage
-from model.request import Step, Token
+from model.request import GenerateRequest, Step, Token
 from model.runner import Part, Runner
 from model.session import Session
-from model.shapes import ShapePlanner
+from model.shapes import LONGEST, ShapePlanner
 
 if TYPE_CHECKING:
     from model.steps import WholeSteps
@@ -61,17 +64,22 @@ def decode(
     drafter: Drafter,
     planner: Planner,
     judge: Judge = EXACT,
+    copies: Copies | None = None,
 ) -> Iterator[Step]:
-    """The cache holds the prompt without its last token."""
+    """The cache holds the prompt without its last token. copies: of an empty text, where copies of the
+    prompt and the answer are drafts too.
+    """
     request = session.request
     pending = session.prompt[-1]
-    draft = Proposal([])
+    if copies is not None:
+        copies.extend(session.prompt)
+    draft, copied = _joined(copies, Proposal([]), planner, request)
     while not session.done:
         if session.cancelled():
             yield session.step(forwards=0)
             return
         start = cache.length[0]
-        plan = planner.plan(len(draft.ids), session.left, request)
+        plan = planner.plan(len(draft.ids), session.left, request, copied)
         line = [pending, *draft.ids[: plan.verify]]
         beside = [s for s in draft.siblings[: plan.siblings] if s.at < plan.verify]
         clean = len(line) + sum(len(s.ids) for s in beside)
@@ -79,7 +87,7 @@ def decode(
         logits = runner.logits(states[:clean])
         ids, logs, sure = choose(logits[: len(line)], start + 1, request, line[1:], judge)
         accepted = agreed(line, ids)
-        planner.observe(accepted, plan.verify)
+        planner.observe(accepted, plan.verify, copied)
         right = line[: accepted + 1]  # what is now in the cache for good
         del ids[accepted + 1 :], logs[accepted + 1 :], sure[accepted + 1 :]
         at = len(line)
@@ -104,9 +112,24 @@ def decode(
             if len(known) <= len(block):
                 siblings = plan.siblings if runner.siblings else 0
                 draft = drafter.propose(block, known, start + len(right) + 1, request, siblings)
-        shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft.ids))
+        if copies is not None:
+            copies.extend(ids)
+        draft, copied = _joined(copies, draft, planner, request)
         revised = _rewritten(tokens, accepted, plan.verify, judge)
-        yield session.step(tokens, text, revised=revised, draft=shown)
+        yield session.step(tokens, text, revised=revised, draft=_shown(session, draft.ids))
+
+
+def _joined(
+    copies: Copies | None, draft: Proposal, planner: Planner, request: GenerateRequest
+) -> tuple[Proposal, bool]:
+    """What to verify next, and whether that is a copy."""
+    if copies is None:
+        return draft, False
+    line = copies.join(draft.ids, request.block - 1 if request.block is not None else planner.limit)
+    if not line.copied:
+        return draft, False
+    parted = () if line.beside is None else (line.beside,)
+    return Proposal(list(line.ids), (*parted, *draft.siblings)), True
 
 
 def agreed(line: Sequence[int], chosen: Sequence[int]) -> int:
@@ -125,29 +148,56 @@ def _rewritten(tokens: Sequence[Token], accepted: int, verified: int, judge: Jud
 
 
 def decode_whole(
-    steps: WholeSteps, cache: KVCache, session: Session, planner: ShapePlanner, judge: Judge = EXACT
+    steps: WholeSteps,
+    cache: KVCache,
+    session: Session,
+    planner: ShapePlanner,
+    judge: Judge = EXACT,
+    copies: Copies | None = None,
 ) -> Iterator[Step]:
-    """The same loop where a device does a whole step by itself, in one of a few shapes. The planner thinks
-    while the device works.
+    """The same loop where a device does a whole step by itself, in one of a few shapes. The device has its
+    next step before the last one's tokens are shown and the planner thinks.
     """
     steps.begin(session.request, session.prompt[-1], cache.length[0], session.left, judge)
-    drafts = 0
-    while not session.done:
-        if session.cancelled():
-            yield session.step(forwards=0)
-            return
-        shape, points = planner.choose()
-        steps.launch(shape, points)
-        planner.reconsider()
-        made = steps.collect()
-        accepted = len(made.ids) - 1 - made.beside
-        planner.observe(shape, points, accepted, len(made.draft), made.beside)
-        tokens, text = session.commit(made.ids, made.logs, [math.exp(log) for log in made.logs])
-        cache.keep(len(tokens))
-        shown = tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(made.draft))
-        revised = _rewritten(tokens, accepted, min(drafts, shape.masks), judge)
-        drafts = len(made.draft)
-        yield session.step(tokens, text, revised=revised, draft=shown)
+    line, drafts = Joined(()), 0
+    shape, points = planner.choose()
+    steps.launch(shape, points)
+    if copies is not None:
+        copies.extend(session.prompt)
+    try:
+        while not session.done:
+            if session.cancelled():
+                yield session.step(forwards=0)
+                return
+            planner.reconsider()
+            made = steps.collect()
+            accepted = len(made.ids) - 1 - made.beside
+            planner.observe(shape, points, accepted, len(made.draft), made.beside)
+            revised = min(drafts, shape.masks)
+            tokens, text = session.commit(made.ids, made.logs, [math.exp(log) for log in made.logs])
+            cache.keep(len(tokens))
+            line, drafts = Joined(tuple(made.draft)), len(made.draft)
+            if not session.done:
+                if copies is not None:
+                    copies.extend(made.ids)
+                    line = copies.join(made.draft, LONGEST)
+                shape, points = planner.choose(line.copied)
+                if line.copied:
+                    steps.suggest(shape, line.ids, line.beside)
+                steps.launch(shape, points)
+            yield session.step(
+                tokens,
+                text,
+                revised=_rewritten(tokens, accepted, revised, judge),
+                draft=_shown(session, line.ids[: shape.masks]),
+            )
+    finally:
+        steps.settle()
+
+
+def _shown(session: Session, draft: Sequence[int]) -> tuple[Token, ...]:
+    """What may follow the tokens that are committed."""
+    return tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft))
 
 
 def _parts(

@@ -10,6 +10,7 @@ import torch
 
 from model import sampling
 from model.bench_rows.fused import shape_rows
+from model.copies import Copies
 from model.cuda import CudaRunner
 from model.drafter import Drafter, Sibling
 from model.judge import EXACT, Judge, choose
@@ -152,6 +153,37 @@ def check_siblings(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> 
     assert after == truth[7:10]
 
 
+def check_suggested(slow: Runner, fast: CudaRunner, request: GenerateRequest) -> None:
+    """A line that the host suggests stands in for the device's draft, and what goes on beside it is taken;
+    without siblings in the shape the line alone is, and a plain step leaves it as it is.
+    """
+    steps = fast.whole_steps(100, MASK_ID)
+    assert steps is not None
+    truth, _ = answer_of(slow, request, 20)
+    for shape, ends in ((Shape(7, 2, 2), 6), (Shape(7, 2), 2)):
+        prefilled(fast)
+        steps.begin(request, PROMPT[-1], len(PROMPT) - 1, 60)
+        steps.launch(shape, (0, 1))
+        first = steps.collect()
+        assert first.ids == truth[:1]
+        line = [*truth[1:3], truth[3] ^ 1, *[0] * (LONGEST - 3)]
+        steps.suggest(shape, line, Sibling(2, tuple(truth[3:7])))
+        steps.launch(shape, (0, 2))
+        made = steps.collect()
+        # Two of the line, the token that ended it, and behind that what the sibling's four tokens gave.
+        assert made.ids == truth[1 : 2 + ends], shape
+        assert made.beside == ends - 2
+        at = 2 + ends
+        steps.suggest(shape, [*truth[at : at + 7], *[0] * LONGEST], None)
+        steps.launch(shape, (0, 2))
+        assert steps.collect().ids == truth[at : at + 8]
+        at += 8
+        steps.launch(PLAIN, ())
+        assert steps.collect().ids == truth[at : at + 1]
+        steps.launch(shape, (0, 1))
+        steps.settle()
+
+
 def second_choices(slow: Runner, request: GenerateRequest, count: int) -> tuple[list[int], list[float]]:
     """Drafts, those at odd places the AR head's second choice after the ones before, and how far each lies
     below the first choice.
@@ -228,10 +260,12 @@ def check_whole(folder: Path, slow: Runner, fast: CudaRunner, request: GenerateR
     steps = fast.whole_steps(100, MASK_ID)
     assert steps is not None
     planner = ShapePlanner({PLAIN: 1.0, Shape(3, 2): 1.2, Shape(4, 2, 2): 1.25})
-    session = Session(request, PROMPT, tokenizer, model="", decode="verified", cancel=None)
-    list(decode_whole(steps, prefilled(fast), session, planner))
-    assert session.ids == answer_of(slow, request, 9)[0][: len(session.ids)]
-    assert session.finish == "length" or session.ids[-1] in tokenizer.eos_ids
+    for copies in (None, Copies([*PROMPT, *answer_of(slow, request, 9)[0]])):  # all is copied
+        session = Session(request, PROMPT, tokenizer, model="", decode="verified", cancel=None)
+        done = list(decode_whole(steps, prefilled(fast), session, planner, copies=copies))
+        assert session.ids == answer_of(slow, request, 9)[0][: len(session.ids)]
+        assert session.finish == "length" or session.ids[-1] in tokenizer.eos_ids
+        assert copies is None or len(done) <= 4
 
 
 def check_lenient_whole(
@@ -280,6 +314,7 @@ check_ar(*runners)
 for each in REQUESTS:
     check_shapes(*runners, each)
     check_siblings(*runners, each)
+    check_suggested(*runners, each)
     check_lenient(*runners, each)
     check_whole(place, *runners, each)
     for lenience in (0.3, 1e-9):

@@ -87,3 +87,22 @@ def test_the_nearest_block_before_the_end_serves():
     assert coverage((0, 3, 8), 8) == 8
     assert coverage((3,), 2) is None
     assert coverage((), 0) is None
+
+
+def test_copies_are_verified_as_far_as_their_own_rate_pays():
+    for curve, least in ((CPU, 6), (GPU, 24)):
+        planner, request = Planner(curve), GenerateRequest(prompt="x")
+        assert planner.plan(31, 400, request, copied=True).verify >= least
+        for _ in range(40):
+            planner.observe(0, 31, copied=True)
+        assert planner.copied < 0.1
+        assert planner.rate == Planner(curve).rate
+        assert planner.plan(31, 400, request, copied=True).verify <= 1
+        assert planner.plan(31, 400, request).verify == 31
+
+
+def test_a_block_that_is_asked_for_fixes_copies_too():
+    planner = Planner(CPU)
+    for _ in range(40):
+        planner.observe(0, 15, copied=True)
+    assert planner.plan(15, 400, GenerateRequest(prompt="x", block=16), copied=True).verify == 15

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from model.drafter import Drafter
+from model.copies import Copies, Joined
+from model.drafter import Drafter, Sibling
 from model.judge import choose
+from model.kvcache import KVCache
 from model.plan import Plan, coverage
 from model.planners import Planners
 from model.request import GenerateRequest, complete
-from model.shapes import PLAIN, SHAPES
-from model.verified import Verified, _parts
-from tests.model.tiny_engines import make_engine
+from model.session import Session
+from model.shapes import LONGEST, PLAIN, SHAPES, UNMEASURED, Shape, ShapePlanner
+from model.verified import Verified, _parts, agreed, decode_whole
+from tests.model.tiny_engines import make_engine, requests
 
 
 class PlainSteps:
@@ -21,7 +27,7 @@ class PlainSteps:
 
     def __init__(self, runner, limit, truth=()) -> None:
         self.runner, self.limit, self.truth = runner, limit, truth
-        self.shapes = []
+        self.shapes, self.suggested, self.running = [], 0, False
 
     def serves(self, cache) -> bool:
         self.cache = cache
@@ -30,40 +36,144 @@ class PlainSteps:
     def begin(self, request, token, length, tokens, judge) -> None:
         self.judge = judge
         self.request, self.pending, self.draft, self.first = request, token, [], length + 1
-        self.drafter = Drafter(self.runner, self.limit)
+        self.drafter, self.beside = Drafter(self.runner, self.limit), None
+
+    def suggest(self, shape, line, beside) -> None:
+        assert not self.running
+        assert len(line) >= shape.masks
+        self.suggested += 1
+        self.draft = list(line[: shape.masks])
+        self.beside = beside if shape.siblings and beside is not None and beside.at < shape.masks else None
 
     def launch(self, shape, points) -> None:
+        assert not self.running
+        self.running = True
         self.shapes.append(shape)
         self.shape, self.points = shape, points
 
+    def settle(self) -> None:
+        self.running = False
+
     def collect(self) -> Verified:
+        assert self.running
+        self.running = False
         start, shape = self.cache.length[0], self.shape
         line = [self.pending, *self.draft[: shape.masks]]
         points = () if shape == PLAIN else tuple(p for p in self.points if p < len(line))
         plan = Plan(len(line) - 1, shape.masks, points)
-        states = self.runner.run(self.cache, _parts(self.runner, line, start, plan, line[1:]))
-        logits = self.runner.logits(states[: len(line)])
-        ids, logs, _ = choose(logits, start + 1, self.request, line[1:], self.judge)
-        accepted = 0
-        while accepted < len(line) - 1 and line[accepted + 1] == ids[accepted]:
-            accepted += 1
-        self.pending, self.draft = ids[accepted], []
+        beside, self.beside = [self.beside] if self.beside else [], None
+        states = self.runner.run(self.cache, _parts(self.runner, line, start, plan, line[1:], beside))
+        clean = len(line) + sum(len(one.ids) for one in beside)
+        logits = self.runner.logits(states[:clean])
+        ids, logs, _ = choose(logits[: len(line)], start + 1, self.request, line[1:], self.judge)
+        accepted, added = agreed(line, ids), 0
+        flow = line[: accepted + 1]
+        ids, logs = ids[: accepted + 1], logs[: accepted + 1]
+        for one in beside:
+            if one.at == accepted and one.ids[0] == ids[-1]:
+                more, their, _ = choose(logits[len(line) :], start + accepted + 2, self.request)
+                added = agreed(one.ids, more) + 1
+                self.cache.splice(len(line), len(flow), added)
+                flow += one.ids[:added]
+                ids, logs = ids + more[:added], logs + their[:added]
+        self.pending, self.draft = ids[-1], []
         point = coverage(plan.points, accepted)
         if point is not None:
-            at = len(line) + plan.points.index(point) * (1 + shape.masks)
-            known = [*line[point : accepted + 1], self.pending]
+            at = clean + plan.points.index(point) * (1 + shape.masks)
+            known = [*flow[point:], self.pending]
             block = states[at : at + 1 + shape.masks]
             if len(known) <= len(block):
-                self.draft = self.drafter.propose(block, known, start + accepted + 2, self.request).ids
-                true = self.truth[start + accepted + 2 - self.first :][: len(self.draft)]
+                self.draft = self.drafter.propose(block, known, start + len(flow) + 1, self.request).ids
+                true = self.truth[start + len(flow) + 1 - self.first :][: len(self.draft)]
                 self.draft[: len(true)] = true
             self.draft = self.draft[: shape.masks]
-        return Verified(ids[: accepted + 1], logs[: accepted + 1], self.draft)
+        return Verified(ids, logs, self.draft, added)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     return make_engine(tmp_path_factory.mktemp("whole"))
+
+
+SIBLINGS = {PLAIN: 1.0, Shape(7, 3): 1.3, Shape(13, 4, 2): 1.4}
+
+
+@settings(max_examples=20)
+@given(request=requests, times=st.sampled_from([UNMEASURED, SIBLINGS]), repeats=st.integers(1, 3))
+def test_whole_steps_with_copies_give_the_answer_of_ar(engine, request, times, repeats):
+    request = dataclasses.replace(request, prompt_ids=request.prompt_ids * repeats)
+    plain = complete(engine, dataclasses.replace(request, decode="ar"))
+    session, _ = whole(engine, request, ShapePlanner(times), Copies())
+    assert tuple(session.ids) == plain.token_ids
+    assert tuple(session.logprobs) == plain.logprobs
+
+
+@pytest.mark.parametrize("times", [UNMEASURED, SIBLINGS])
+def test_copies_save_whole_steps_of_a_text_that_repeats(engine, times):
+    """Greedy decoding of a tiny model soon runs in a circle."""
+    request = GenerateRequest(prompt="def f(", max_tokens=200)
+    (alone, steps), (copied, fewer) = (
+        whole(engine, request, ShapePlanner(times), each) for each in (None, Copies())
+    )
+    assert alone.ids == copied.ids
+    assert steps.suggested == 0 < fewer.suggested
+    assert copied.forwards < 0.6 * alone.forwards
+    assert max(fewer.shapes).masks == max(shape.masks for shape in times)
+
+
+def test_what_a_copy_misses_the_draft_beside_it_has(engine):
+    """The copy of a text with one token changed; the draft is right everywhere."""
+    request = GenerateRequest(prompt="def f(", max_tokens=60)
+    plain = complete(engine, request)
+
+    class Changed(Copies):
+        def join(self, draft, most):
+            line = (*draft, *[0] * most)[:most]
+            return Joined(
+                (*line[:2], line[2] ^ 1, *line[3:]),
+                True,
+                Sibling(2, tuple(draft[2:10])) if draft[2:] else None,
+            )
+
+    used = {}
+    for shape in (Shape(13, 4), Shape(13, 4, 2)):
+        planner = ShapePlanner({PLAIN: math.inf, shape: 1.0})
+        session, _ = whole(engine, request, planner, Changed(), plain.token_ids)
+        assert tuple(session.ids) == plain.token_ids
+        used[shape] = session.forwards
+    # Three tokens a step, or eight more.
+    assert used[Shape(13, 4)] >= 20 > 10 >= used[Shape(13, 4, 2)]
+
+
+def test_a_step_that_nobody_collects_is_waited_for(engine):
+    request = GenerateRequest(prompt="def f(", max_tokens=60)
+    engine.weights.mount()
+    made, session, cache = begun(engine, request, ())
+    steps = decode_whole(made, cache, session, ShapePlanner(), copies=Copies())
+    next(steps)
+    assert made.running  # the next one is on its way
+    steps.close()
+    assert not made.running
+
+
+def begun(engine, request, truth) -> tuple[PlainSteps, Session, KVCache]:
+    """The stand-in, a session and a cache with its prompt."""
+    engine.weights.mount()
+    runner, prompt = engine.weights.wide, engine.encode(request)
+    made = PlainSteps(runner, engine.decoders.draft_limit, truth)
+    cache = runner.cache(len(prompt) + request.max_tokens + LONGEST)
+    made.serves(cache)
+    runner.prefill(cache, prompt[:-1])
+    session = Session(request, prompt, engine.tokenizer, model="", decode="verified", cancel=None)
+    return made, session, cache
+
+
+def whole(engine, request, planner, copies, truth=()) -> tuple[Session, PlainSteps]:
+    """An answer in whole steps."""
+    made, session, cache = begun(engine, request, truth)
+    for _ in decode_whole(made, cache, session, planner, copies=copies):
+        pass
+    return session, made
 
 
 def stand_in(engine, monkeypatch, truth) -> PlainSteps:
