@@ -143,14 +143,18 @@ SCENARIOS = {"": gpu_scenarios.usual, "--default": gpu_scenarios.default, "--all
 
 
 def count() -> None:
-    """Print the launches of whole greedy steps of the default model, in all and by kernel."""
+    """Print what whole greedy steps of the default model do, in all and by name: launches of our kernels, and
+    operations of torch, each of which is a launch or a few.
+    """
     launches: list[Launch] = []
-    with recording(launches):
+    work: list[str] = []
+    with recording(launches, work):
         for name, make in gpu_scenarios.whole_steps():
             launches.clear()
+            work.clear()
             make()
-            by_kernel = Counter(launch.name for launch in launches)
-            print(name, len(launches), *(f"{kernel} {n}" for kernel, n in by_kernel.most_common()))
+            for kind, names in (("launches", [launch.name for launch in launches]), ("torch", work)):
+                print(f"{name}: {len(names)} {kind}:", *(f"{k} {n}" for k, n in Counter(names).most_common()))
 
 
 def main() -> None:

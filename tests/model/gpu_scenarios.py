@@ -80,12 +80,7 @@ def decode(runner: CudaRunner, shapes: tuple[Shape, ...] = (*SHAPES, WIDE)) -> N
     if runner.heads is None:
         return
     limit = runner.base.config.vocab - 200
-    whole, some = DraftParts(runner, limit), DraftParts(runner, limit)
-    # As of trained heads, which draft from a part of the vocabulary.
-    some.vocab = torch.arange(min(limit, 32_000), device="cuda")
-    some.rows, some.of_candidate, some.view = (
-        t[: len(some.vocab)] for t in (some.rows, some.of_candidate, some.view)
-    )
+    whole, some = DraftParts(runner, limit), _trained(DraftParts(runner, limit))
     for kind in KINDS:
         for shape in shapes:
             VerifiedStep(runner, shape, some, kind, 1024).hang(range(shape.blocks))
@@ -97,11 +92,20 @@ def whole_steps() -> Iterator[tuple[str, Callable[[], object]]]:
     """(name, make it) of greedy whole steps of all layers of the default model."""
     config = dataclasses.replace(QWEN25_05B, layers=24)
     runner = make_runner(config, heads="heads-default.yaml")
-    parts = DraftParts(runner, config.vocab - 200)
+    parts = _trained(DraftParts(runner, config.vocab - 200))
     yield "ar", lambda: ArStep(runner, KINDS[0], 512)
-    for shape in (Shape(15, 3), Shape(15, 7)):
-        name = f"{shape.masks} masks, {shape.blocks} points (width {shape.width})"
+    for shape in (Shape(15, 7), Shape(13, 6, 3), Shape(23, 2, 4)):
+        name = f"{shape} (width {shape.width})"
         yield name, partial(VerifiedStep, runner, shape, parts, KINDS[0], 1024)
+
+
+def _trained(parts: DraftParts) -> DraftParts:
+    """As of trained heads, which draft from a part of the vocabulary."""
+    parts.vocab = torch.arange(min(len(parts.vocab), 32_000), device="cuda")
+    parts.rows, parts.of_candidate, parts.view = (
+        table[: len(parts.vocab)] for table in (parts.rows, parts.of_candidate, parts.view)
+    )
+    return parts
 
 
 def read(runner: CudaRunner) -> None:

@@ -34,6 +34,10 @@ _CAPTURING = (
 )
 
 
+# Operations of torch, besides views, that launch nothing.
+_IDLE = frozenset({"device", "empty", "empty_like", "empty_strided", "new_empty", "_unsafe_view", "_reshape_alias"})
+
+
 class Pointer:
     """A tensor as Triton's specialisation sees it: a type and an address, of which the alignment counts."""
 
@@ -74,8 +78,12 @@ def _kind(argument: Any) -> str:
 
 class _InCapture(TorchDispatchMode):
     """Raises for work that waits for the device or brings something from the host: a graph would fail or keep
-    the value of its capture for ever.
+    the value of its capture for ever. Names of the other work go into `work`.
     """
+
+    def __init__(self, work: list[str]) -> None:
+        super().__init__()
+        self._work = work
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         flat, _ = tree_flatten((args, kwargs or {}))
@@ -83,6 +91,9 @@ class _InCapture(TorchDispatchMode):
         wanted = (kwargs or {}).get("device")
         if away or (wanted is not None and torch.device(wanted).type != "cuda"):
             raise AssertionError(f"{func} takes from or gives to the host in a CUDA graph: {away or wanted}")
+        name = func.overloadpacket.__name__
+        if not func.is_view and name not in _IDLE:
+            self._work.append(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -101,8 +112,10 @@ def _moved(
 
 
 @contextlib.contextmanager
-def recording(launches: list[Launch]) -> Iterator[None]:
-    """Tensors made here are fake, `device="cuda"` is a device, and what is launched goes into the list."""
+def recording(launches: list[Launch], work: list[str] | None = None) -> Iterator[None]:
+    """Tensors made here are fake, `device="cuda"` is a device, and what is launched goes into the list. work:
+    gets the names of torch's own operations inside what is captured, each one launch or a few.
+    """
 
     def run(self: JITFunction, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
         assert not callable(grid)
@@ -111,7 +124,7 @@ def recording(launches: list[Launch]) -> Iterator[None]:
         launches.append(Launch(self, kept, options, tuple(grid)))
 
     def capture(body: Callable[[], Any], device: torch.device, pool: Any = None) -> Callable[[], Any]:
-        with _InCapture():
+        with _InCapture(work if work is not None else []):
             result = body()
         return lambda: result
 
