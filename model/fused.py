@@ -17,14 +17,14 @@ import torch
 from torch.nn import functional as F
 
 from model.cuda import CudaRunner
-from model.drafter import _norm, promises
 from model.draftparts import DraftParts, best_of
 from model.errors import NumericsError
 from model.graphs import capture
 from model.judge import Judge
-from model.kernels.attention import BESIDE, Beside
+from model.kernels.attention import Beside
 from model.kernels.linear import linear
 from model.kernels.sequence import Block, draft_in_sequence, siblings_in_sequence
+from model.kernels.settle import Carried, Columns, Settled, lay, leave, settle
 from model.plan import SIBLING
 from model.roles import Role
 from model.sampling import NOT_FINITE, Kind
@@ -43,6 +43,10 @@ def capture_step(body: Callable[[], None], runner: CudaRunner) -> Callable[[], N
         for tensor, value in zip(advanced, before, strict=True):
             tensor.copy_(value)
     return replay
+
+
+def carried_by(runner: CudaRunner) -> Carried:
+    return Carried(runner.pending, runner.draft, runner.beside, runner.beside_at, runner.device_length)
 
 
 class ArStep:
@@ -103,12 +107,7 @@ class VerifiedStep:
         # One copy reads it all: chosen tokens, their log probabilities and normalisers, accepted, the
         # sibling taken and the tokens that it added, draft.
         self.out = torch.zeros(3 * self._clean + 3 + m, device=device)
-        self._points = torch.tensor(self.points, device=device)
-        self._offsets = self._fields_of(self.points).to(device)
-        self._moves = torch.tensor([0, 1, 0, 1], dtype=torch.int32, device=device)[:, None]
-        self._block = torch.arange(b, device=device)
-        self._own = torch.arange(SIBLING, device=device)
-        self._visible = (self._block == 0).repeat(k)
+        self._columns = Columns(m, self.siblings, SIBLING, torch.tensor(self.points, device=device))
         route = []
         end = self._clean + k * b
         for role, start, stop in ((Role.CLEAN, 0, self._clean), (Role.DRAFT, self._clean, end)):
@@ -118,20 +117,6 @@ class VerifiedStep:
         self._route = route
         self._replay = capture_step(self._body, runner)
 
-    def _fields_of(self, points: Sequence[int]) -> torch.Tensor:
-        """Role, position, block and begin [4, T], positions counted from the committed length; on the CPU.
-        Those of siblings are data of the step.
-        """
-        b, own = self.masks + 1, self.siblings * SIBLING
-        role, number = [int(Role.CLEAN)] * b + [BESIDE] * own, [0] * self._clean
-        offset, begin = [*range(b), *[0] * own], [0] * self._clean
-        for index, point in enumerate(points, start=1):
-            role += [int(Role.DRAFT)] * b
-            offset += range(point, point + b)
-            number += [index] * b
-            begin += [point] * b
-        return torch.tensor([role, offset, number, begin], dtype=torch.int32)
-
     def hang(self, points: Sequence[int]) -> None:
         """Hang the blocks at these acceptance points, ascending from 0, as many as the shape has blocks."""
         if tuple(points) == self.points:
@@ -139,122 +124,50 @@ class VerifiedStep:
         assert len(points) == len(self.points)
         assert points[0] == 0
         self.points = tuple(points)
-        self._points.copy_(torch.tensor(self.points))
-        self._offsets.copy_(self._fields_of(self.points))
+        self._columns.points.copy_(torch.tensor(self.points))
 
     def _body(self) -> None:
-        runner, base, b = self._runner, self._runner.base, self.masks + 1
-        parts, draft, length = self._parts, runner.draft[: self.masks], runner.device_length.long()
-        line = torch.cat((runner.pending, draft))
-        beside, at = runner.beside[: self.siblings], runner.beside_at[: self.siblings]
-        embedded = F.embedding(torch.cat((line, beside.flatten())).clamp_min(0), base.embedding)
-        anchors = embedded[self._points].repeat_interleave(b, 0)
-        x = torch.cat((embedded, torch.where(self._visible[:, None], anchors, parts.mask)))
-        fields = self._offsets + self._moves * runner.device_length
-        forks = length + 1 + at.clamp_min(0)
-        due = (forks[:, None] + self._own).flatten()
+        runner, base, columns = self._runner, self._runner.base, self._columns
+        carried = carried_by(runner)
+        laid = lay(columns, carried, base.embedding, self._parts.mask)
         siblings = None
         if self.siblings:
-            fields[1, b : self._clean] = due.int()
-            siblings = Beside(b, self.siblings, SIBLING, forks.int())
-        states = runner.forward(x, fields, self._route, self._reach, siblings)
+            siblings = Beside(self.masks + 1, self.siblings, SIBLING, laid.forks)
+        states = runner.forward(laid.x_TD, laid.fields, self._route, self._reach, siblings)
         logits = linear(states[: self._clean], base.head_weight(), runner.space)
-        positions = torch.cat((length + 1 + self._block, due + 1))
         drafted = None
         if self._lenient:
-            following = F.pad(beside[:, 1:], (0, 1), value=-1)
-            drafted = torch.cat((F.pad(draft, (0, 1), value=-1), following.flatten()))
-        report, chosen = runner.draw.choose(logits, positions, self._kind, drafted, self._window)
-        accepted = (draft == chosen[: self.masks]).long().cumprod(0).sum()
-        pending = chosen.gather(0, accepted[None])
-        taken, added = accepted * 0, accepted * 0
-        flow = line
+            following = F.pad(runner.beside[: self.siblings, 1:], (0, 1), value=-1)
+            drafted = torch.cat((F.pad(runner.draft[: self.masks], (0, 1), value=-1), following.flatten()))
+        report, chosen = runner.draw.choose(logits, laid.positions, self._kind, drafted, self._window)
+        cache = runner.kv.keys, runner.kv.values
+        settled = settle(columns, carried, chosen, report, states, base.embedding, cache, self.out)
+        block = self._block_of(settled)
+        chain = draft_in_sequence(block, siblings=self.siblings > 0)
+        begins, picked = leave(columns, carried, settled, block, chain, self.out[3 * self._clean + 3 :])
         if self.siblings:
-            taken, added, pending = self._take(chosen[b:].view(-1, SIBLING), accepted, pending)
-            flow = self._flow(line, accepted, taken)
-        which = (self._points <= accepted).sum() - 1
-        point = self._points.gather(0, which[None])
-        block_BD = states[self._clean + which * b + self._block]
-        first = accepted + added - point + 1
-        block = self._block_of(block_BD, flow, pending, first, point)
-        chain = draft_in_sequence(block, first.int(), siblings=self.siblings > 0)
-        # Position `first` of the block holds the pending token; what follows it is the next draft.
-        index = first + self._block[:-1]
-        new = torch.where(index < b, chain.tokens_B[index.clamp_max(b - 1)], -1)
-        if self.siblings:
-            gain_B = promises(chain.sure_B2, first)
-            best, places = gain_B.topk(self.siblings)
-            beside.copy_(siblings_in_sequence(block, chain, places, SIBLING))
-            at.copy_(torch.where(best > 0, places - first, -1))
-        runner.beside_at[self.siblings :].fill_(-1)
-        draft.copy_(new)
-        runner.draft[self.masks :].fill_(-1)
-        counts = torch.stack((accepted, taken, added)).float()
-        self.out.copy_(torch.cat((report.flatten(), counts, draft.float())))
-        runner.pending.copy_(pending)
-        runner.device_length.add_((accepted + added + 1).int())
+            siblings_in_sequence(block, chain, begins, picked, runner.beside[: self.siblings])
 
-    def _take(
-        self, chosen_SO: torch.Tensor, accepted: torch.Tensor, pending: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The sibling that goes on where the line ends, how many tokens it adds, and the token behind them;
-        its keys and values move to the line's places.
-        """
-        runner, b = self._runner, self.masks + 1
-        beside, at = runner.beside[: self.siblings], runner.beside_at[: self.siblings]
-        fits_S = ((at == accepted) & (beside[:, 0] == pending)).long()
-        hit, taken = fits_S.max(0)
-        # Not `chosen_SO[taken]`: an index of no dimensions waits for the host.
-        chosen_O, own_O = (x.index_select(0, taken[None])[0] for x in (chosen_SO, beside))
-        added = hit * (1 + (own_O[1:] == chosen_O[:-1]).long().cumprod(0).sum())
-        pending = torch.where(hit > 0, chosen_O.gather(0, (added - 1).clamp_min(0)[None]), pending)
-        here = runner.device_length.long() + accepted + 1 + self._own
-        there = runner.device_length.long() + b + taken * SIBLING + self._own
-        source = torch.where(hit > 0, there, here)
-        for kept in (runner.kv.keys, runner.kv.values):
-            kept.index_copy_(3, here, kept.index_select(3, source))
-        return taken, added, pending
-
-    def _flow(self, line: torch.Tensor, accepted: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
-        """The line up to where it was right, and the sibling from there on."""
-        places = torch.arange(len(line) + SIBLING, device=line.device)
-        own = self._runner.beside.index_select(0, taken[None])[0]
-        return torch.where(
-            places <= accepted,
-            line[places.clamp_max(len(line) - 1)],
-            own[(places - accepted - 1).clamp(0, SIBLING - 1)],
-        )
-
-    def _block_of(
-        self,
-        block_BD: torch.Tensor,
-        flow: torch.Tensor,
-        pending: torch.Tensor,
-        first: torch.Tensor,
-        point: torch.Tensor,
-    ) -> Block:
-        """All that the sequential head needs of one block. flow: tokens from the committed length on; the
-        pending one at the block's position `first` is not in it.
-        """
-        runner, parts, space = self._runner, self._parts, self._runner.space
-        where = (point + self._block).clamp_max(flow.shape[0] - 1)
-        known = torch.where(self._block < first, flow[where], pending).clamp_min(0)
-        scores, index = best_of(linear(block_BD, parts.rows, space), parts.candidates)
-        ids = parts.vocab[index]
-        known_BD = F.embedding(known, runner.base.embedding)
+    def _block_of(self, settled: Settled) -> Block:
+        """All that the sequential head needs of one block."""
+        parts, draw, space = self._parts, self._runner.draw, self._runner.space
+        b = self.masks + 1
+        shares = linear(settled.units, parts.state, space, also=((b, parts.token),))
+        scores, index = best_of(linear(settled.block_BD, parts.rows, space), parts.candidates)
         noise = temperature = top_p = None
         if self._kind.warm:
             # State i of the block predicts the token at this position; `ar` will draw it with this noise.
-            positions = runner.device_length.long() + point + 1 + self._block
-            noise, temperature = runner.draw.noise(positions, ids), runner.draw.temperature
-            top_p = runner.draw.top_p if self._kind.cut else None
+            noise = draw.noise(settled.positions, parts.vocab[index])
+            temperature, top_p = draw.temperature, draw.top_p if self._kind.cut else None
         return Block(
-            linear(_norm(block_BD), parts.state, space),
-            linear(_norm(known_BD), parts.token, space),
-            F.embedding(index, parts.of_candidate),
-            F.embedding(index, parts.view),
-            ids,
+            shares[:b],
+            shares[b:],
+            index,
             scores,
+            settled.facts,
+            parts.vocab,
+            parts.of_candidate,
+            parts.view,
             parts.carry,
             noise,
             temperature,

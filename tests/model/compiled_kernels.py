@@ -72,11 +72,15 @@ def distinct(launches: Iterable[Launch]) -> list[Launch]:
 
 
 def representative(launches: Iterable[Launch]) -> list[Launch]:
-    """A few that have every kernel, every value of its flags and every type of its arguments."""
+    """A few that have every kernel, every value of its flags, every count that may be 0 with and without, and
+    every type of its arguments.
+    """
     chosen, seen = [], set()
     for launch in launches:
         facts = {
-            (launch.name, name, value) for name, value in launch.options.items() if isinstance(value, bool)
+            (launch.name, name, bool(value))
+            for name, value in launch.options.items()
+            if isinstance(value, int)
         }
         facts |= {(launch.name, at, getattr(x, "dtype", None)) for at, x in enumerate(launch.arguments)}
         if not facts <= seen:

@@ -35,7 +35,7 @@ _CAPTURING = (
 
 
 # Operations of torch, besides views, that launch nothing.
-_IDLE = frozenset({"device", "empty", "empty_like", "empty_strided", "new_empty", "_unsafe_view", "_reshape_alias"})
+_IDLE = frozenset({"device", "empty", "empty_like", "empty_strided", "new_empty", "_unsafe_view"})
 
 
 class Pointer:
