@@ -106,9 +106,10 @@ class Decoders:
         """Drafts that the AR head judges: in whole steps where the device can and has one of the request's
         block.
         """
-        # Under a lenient judge the text follows the drafts: they are the head's alone. So they are where a
-        # drafter of one's own is measured.
-        copies = Copies() if judge.exact and self._own_drafter is None else None
+        # Under a lenient judge the text follows the drafts, which are the head's alone; so they are where
+        # these are measured.
+        copying = judge.exact and self._own_drafter is None and request.extra.get("copies", True)
+        copies = Copies() if copying else None
         if self._own_drafter is None and shapes_of(request):
             steps = runner.whole_steps(capacity, self.draft_limit)
             if steps is not None:

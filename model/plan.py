@@ -98,6 +98,11 @@ class Planner:
         right, seen = self._copied
         return right / seen
 
+    @property
+    def copies(self) -> bool:
+        """Are copies at least as good as drafts?"""
+        return self.copied >= self.rate
+
     def observe(self, accepted: int, verified: int, copied: bool = False) -> None:
         """A draft of `verified` tokens, or a copy, was accepted up to `accepted`."""
         if not verified:
@@ -115,15 +120,17 @@ class Planner:
         """The next pass, with `drafts` draft tokens at hand, which may be a copy, and `left` tokens still to
         commit.
         """
+        verify = max(0, min(drafts, left - 1, WIDEST // 2))
+        if copied and request.block is None:
+            # Behind a copy comes another one, or a fresh block: to hang them here costs more than it brings
+            # (docs/log.md).
+            return Plan(self._copy_length(verify), 0, ())
         if request.block is not None:
             masks, branches = request.block - 1, int(request.extra.get("branches", 4))
         else:
             masks, branches = self._best()
             if masks == 0:
                 masks, branches = self._probe(drafts)
-        verify = max(0, min(drafts, left - 1, WIDEST // 2))
-        if copied and request.block is None:
-            verify = self._copy_length(verify, branches * (1 + masks) if masks else 0)
         if masks == 0:
             return Plan(verify, 0, ())
         siblings = siblings_of(request)
@@ -135,29 +142,24 @@ class Planner:
 
     def _best(self) -> tuple[int, int]:
         """(masks, branches) with the most tokens a millisecond; (0, 0) is plain decoding."""
+        return self._fastest()[0]
+
+    def _fastest(self) -> tuple[tuple[int, int], float]:
+        """`_best` and its tokens a millisecond."""
         best, value = (0, 0), 1 / self.curve(1)
         for masks in (n for n in _LENGTHS if n <= self.limit):
             for branches in (k for k in _BRANCHES if k <= masks + 1):
                 rate = self._tokens(masks, branches) / self.curve(1 + masks + branches * (1 + masks))
                 if rate > value:
                     best, value = (masks, branches), rate
-        return best
+        return best, value
 
-    def _copy_length(self, most: int, blocks: int) -> int:
-        """Tokens of a copy that bring more, in a pass with so many tokens of blocks, than their ms otherwise
-        would.
-        """
-        masks, branches = self._best()
-        usual = (
-            self._tokens(masks, branches) / self.curve(1 + masks + branches * (1 + masks))
-            if masks
-            else 1 / self.curve(1)
-        )
-        lengths = [0, *(n for n in _LENGTHS if n < most), most]
-        reach = [sum(self.copied**i for i in range(1, n + 1)) for n in lengths]
-        surplus = [
-            tokens - usual * self.curve(1 + n + blocks) for n, tokens in zip(lengths, reach, strict=True)
-        ]
+    def _copy_length(self, most: int) -> int:
+        """Tokens of a copy, of `most`, that bring most beyond what the ms of their pass bring otherwise."""
+        usual = self._fastest()[1]
+        lengths = [*(n for n in _LENGTHS if n < most), most]
+        tokens = [sum(self.copied**i for i in range(1, n + 1)) for n in lengths]
+        surplus = [gain - usual * self.curve(1 + n) for n, gain in zip(lengths, tokens, strict=True)]
         return lengths[surplus.index(max(surplus))]
 
     def _tokens(self, masks: int, branches: int) -> float:

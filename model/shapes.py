@@ -206,6 +206,8 @@ class ShapePlanner:
         self._shape = self._copier = PLAIN
         self._points: tuple[int, ...] = (0,)
         self._copier_points: tuple[int, ...] = (0,)
+        self.copies = True
+        """Are copies at least as good as fresh drafts?"""
         self._copied = False
         self._gap = self._drafts = 0
         self._plain, self._patience = 0, _PATIENCE[0]
@@ -280,7 +282,8 @@ class ShapePlanner:
         if self._shape != PLAIN:
             self._probing = 0
         # A copy is there for one step: what it gives beyond what its ms give otherwise.
-        reach = np.cumprod(copied).cumsum()
+        fresh_tokens, reach = reach[-1], np.cumprod(copied).cumsum()
+        self.copies = bool(reach[-1] >= fresh_tokens)
         surplus = {s: 1 + reach[s.masks - 1] * (s != PLAIN) - best * ms for s, ms in self._times.items()}
         self._copier = max(surplus, key=lambda shape: surplus[shape])
         if self._copier != PLAIN:

@@ -123,7 +123,7 @@ def _joined(
     copies: Copies | None, draft: Proposal, planner: Planner, request: GenerateRequest
 ) -> tuple[Proposal, bool]:
     """What to verify next, and whether that is a copy."""
-    if copies is None:
+    if copies is None or not planner.copies:
         return draft, False
     line = copies.join(draft.ids, request.block - 1 if request.block is not None else planner.limit)
     if not line.copied:
@@ -180,7 +180,8 @@ def decode_whole(
             if not session.done:
                 if copies is not None:
                     copies.extend(made.ids)
-                    line = copies.join(made.draft, LONGEST)
+                    if planner.copies:
+                        line = copies.join(made.draft, LONGEST)
                 shape, points = planner.choose(line.copied)
                 if line.copied:
                     steps.suggest(shape, line.ids, line.beside)

@@ -68,9 +68,11 @@ class Replay:
     def done(self) -> bool:
         return self._at >= self._length
 
-    def step(self, shape: Shape, points: Sequence[int]) -> Made:
-        """One step of `shape`, its blocks hanging at `points`."""
-        accepted, beside = self._verified(shape)
+    def step(self, shape: Shape, points: Sequence[int], copied: bool = True) -> Made:
+        """One step of `shape`, its blocks hanging at `points`. copied: its line is a copy, if that is
+        trusted.
+        """
+        accepted, beside = self._verified(shape, copied and self.copied)
         before = max(point for point in points if point <= accepted)
         gap = accepted + beside - before
         block, self._at = self._at + before, self._at + accepted + beside + 1
@@ -94,11 +96,11 @@ class Replay:
         draft = self._draft
         return 0 if draft is None else int(run_length(self._of(draft).refined[draft.first :]))
 
-    def _verified(self, shape: Shape) -> tuple[int, int]:
+    def _verified(self, shape: Shape, copied: bool) -> tuple[int, int]:
         draft, siblings = self._draft, shape.siblings
         right = min(self._right(), shape.masks)
         accepted = right
-        if self.copied:
+        if copied:
             assert self._copies is not None
             accepted = min(int(self._copies.lengths[self._at]), shape.masks)
             if siblings and right > accepted:
@@ -154,9 +156,10 @@ def planned(answer: Replay, planner: ShapePlanner, times: Times) -> Decoded:
     answer.restart()
     tokens, steps, ms = 0, 0, 0.0
     while not answer.done:
-        shape, points = planner.choose(answer.copied)
+        copied = planner.copies and answer.copied
+        shape, points = planner.choose(copied)
         planner.reconsider()
-        made = answer.step(shape, points)
+        made = answer.step(shape, points, copied)
         planner.observe(shape, points, made.accepted, made.drafts, made.beside)
         tokens, steps, ms = tokens + made.accepted + made.beside + 1, steps + 1, ms + times[shape]
     return Decoded(tokens, steps, ms)

@@ -105,14 +105,17 @@ def test_a_text_that_repeats_needs_fewer_passes_with_copies(engine, block):
     assert copied.forwards < 0.7 * without.forwards
 
 
-def test_the_engine_copies_but_for_a_drafter_that_is_measured(engine):
+def test_the_engine_copies_but_where_the_head_is_measured(engine):
     request = GenerateRequest(prompt="def f(", max_tokens=200, decode="verified")
     engine.draft_with(None)
     made = complete(engine, request)
     engine.draft_with(Drafter(engine.weights.wide, engine.decoders.draft_limit))
     alone = complete(engine, request)
     engine.draft_with(None)
+    off = complete(engine, dataclasses.replace(request, extra={"copies": 0}))
     assert same(made, alone)
+    assert same(made, off)
+    assert off.forwards == alone.forwards
     assert made.forwards < 0.9 * alone.forwards
 
 

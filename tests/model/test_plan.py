@@ -90,19 +90,30 @@ def test_the_nearest_block_before_the_end_serves():
 
 
 def test_copies_are_verified_as_far_as_their_own_rate_pays():
-    for curve, least in ((CPU, 6), (GPU, 24)):
-        planner, request = Planner(curve), GenerateRequest(prompt="x")
-        assert planner.plan(31, 400, request, copied=True).verify >= least
-        for _ in range(40):
-            planner.observe(0, 31, copied=True)
-        assert planner.copied < 0.1
+    for curve, least in ((CPU, 12), (GPU, 31)):
+        planner = Planner(curve)
+        plan = planner.plan(31, 400, REQUEST, copied=True)
+        assert plan.verify >= least
+        assert plan.points == ()
+        for _ in range(6):
+            planner.observe(8, 31, copied=True)
+        assert planner.copies
+        assert planner.plan(31, 400, REQUEST, copied=True).verify < plan.verify or curve == GPU
+        assert planner.plan(31, 4, REQUEST, copied=True).verify <= 3
         assert planner.rate == Planner(curve).rate
-        assert planner.plan(31, 400, request, copied=True).verify <= 1
-        assert planner.plan(31, 400, request).verify == 31
 
 
-def test_a_block_that_is_asked_for_fixes_copies_too():
+def test_copies_that_are_worse_than_drafts_are_left():
     planner = Planner(CPU)
-    for _ in range(40):
+    assert planner.copies
+    for _ in range(6):
         planner.observe(0, 15, copied=True)
-    assert planner.plan(15, 400, GenerateRequest(prompt="x", block=16), copied=True).verify == 15
+    assert not planner.copies
+    for _ in range(6):
+        planner.observe(0, 15)
+    assert planner.copies
+
+
+def test_a_block_that_is_asked_for_fixes_the_pass_of_a_copy_too():
+    plan = Planner(CPU).plan(15, 400, GenerateRequest(prompt="x", block=16), copied=True)
+    assert (plan.verify, plan.masks, len(plan.points)) == (15, 15, 4)
