@@ -1,8 +1,10 @@
-"""The sequential draft head on a GPU: two small launches a position.
+"""The sequential draft head on a GPU: a small launch a position.
 
-What does not recur is computed for the whole block first, by three matmuls: the states' and the tokens'
-shares of the recurrent input for every candidate, and every candidate's output row seen through the head. A
-step is then one matrix-vector product and one choice among the candidates (model.drafter is the reference).
+What does not recur is computed first: for the whole block the states' and the known tokens' shares of the
+recurrent input, and for every token that can be drafted its own share and its output row seen through the
+head. A step is then one matrix-vector product and one choice among the candidates (model.drafter is the
+reference). A launch makes the choice that the one before it prepared, every program for itself, and prepares
+the next one: each program has some entries of the new state, and what these say of every candidate.
 """
 
 # Kernels are Triton's language, not Python's: their parameters have no types that mypy knows.
@@ -21,67 +23,11 @@ import triton.language as tl
 from model.kernels.launch import pdl
 
 
-# One kernel for all positions, not one for 0, one for 1, one for multiples of 16 and one for the rest.
-@triton.jit(do_not_specialize=["step"])
-def _carry(
-    inputs, known, candidates, index, picked, offset, begins, main, r, carry, step,
-    B: tl.constexpr, N: tl.constexpr, C: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr,
-    MAIN: tl.constexpr, PDL: tl.constexpr,
-):  # fmt: skip
-    """r_i = silu(inputs_i + token share + U norm(r_(i-1))), ROWS rows a program, for one chain of N
-    positions: that of the draft (MAIN) from the block's first position on, or a sibling's from `begins` on,
-    whose first state is the draft's there.
+@triton.jit
+def _drawn(refined, noise, temperature, top_p, c, WARM: tl.constexpr, CUT: tl.constexpr):
+    """What the choice is the largest of; WARM: sampled with the given noise, CUT: from the smallest set that
+    reaches top_p.
     """
-    chain = tl.program_id(1)
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    w = tl.arange(0, W)
-    u = tl.load(carry + rows[:, None] * W + w[None, :]).to(tl.float32)
-    if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
-    due = step
-    if not MAIN:
-        due = step + tl.load(begins + chain).to(tl.int32)
-    i = tl.minimum(due, B - 1)
-    kind = inputs.dtype.element_ty
-    here = r + (chain * (N + 1) + step) * W
-    source = here
-    if not MAIN:
-        source = tl.where(step == 1, main + due * W, here)
-    r_in = tl.load(source + w, mask=w < (W if step > 0 else 0), other=0.0).to(tl.float32)
-    r_in = (r_in * tl.rsqrt(tl.sum(r_in * r_in) / W + 1e-6)).to(kind).to(tl.float32)
-    total = tl.sum(u * r_in[None, :], 1) + tl.load(inputs + i * W + rows).to(tl.float32)
-    choice = tl.load(picked + chain * N + step - 1, mask=step > 0, other=0)
-    token = candidates + tl.load(index + tl.maximum(i - 1, 0) * C + choice) * W
-    if MAIN:
-        token = tl.where(i <= tl.load(offset), known + i * W, token)
-    total += tl.load(token + rows).to(tl.float32)
-    tl.store(here + W + rows, (total * tl.sigmoid(total)).to(kind))
-
-
-@triton.jit(do_not_specialize=["step"])
-def _choose(
-    scores, views, index, vocab, r, picked, tokens, begins, second, sure, noise, temperature, top_p, step,
-    B: tl.constexpr, N: tl.constexpr, C: tl.constexpr, W: tl.constexpr, WARM: tl.constexpr,
-    CUT: tl.constexpr, MAIN: tl.constexpr, TREE: tl.constexpr, PDL: tl.constexpr,
-):  # fmt: skip
-    """The best candidate of a chain's next position after the head has spoken; WARM: sampled with the given
-    noise, CUT: from the smallest set that reaches top_p. TREE: the second best too, and what both are worth.
-    """
-    chain = tl.program_id(0)
-    due = step
-    if not MAIN:
-        due = step + tl.load(begins + chain).to(tl.int32)
-    i = tl.minimum(due, B - 1)
-    c, w = tl.arange(0, C), tl.arange(0, W)
-    index_C = tl.load(index + i * C + c)
-    view = tl.load(views + index_C[:, None] * W + w[None, :])
-    plain = tl.load(scores + i * C + c).to(tl.float32)
-    if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
-    state = tl.load(r + (chain * (N + 1) + step + 1) * W + w).to(tl.float32)
-    refined = plain + tl.sum(view.to(tl.float32) * state[None, :], 1)
     if WARM:
         refined = refined / tl.load(temperature)
         if CUT:
@@ -91,18 +37,84 @@ def _choose(
             ahead = (refined[:, None] > refined[None, :]) | equal
             before = tl.sum(tl.where(ahead, share[:, None], 0.0), 0)
             refined = tl.where(before < tl.load(top_p), refined, float("-inf"))
-        refined += tl.load(noise + i * C + c)
+        refined += noise
+    return refined
+
+
+# One kernel for all positions, not one for 0, one for 1, one for multiples of 16 and one for the rest.
+@triton.jit(do_not_specialize=["step"])
+def _position(
+    inputs, known, scores, index, vocab, candidates, views, carry, noise, temperature, top_p, first, begins,
+    picked, main, r, said, tokens, second, sure, step,
+    B: tl.constexpr, N: tl.constexpr, C: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr,
+    WARM: tl.constexpr, CUT: tl.constexpr, MAIN: tl.constexpr, TREE: tl.constexpr, LAST: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    """The best candidate of a chain's position before this one; TREE: the second best too, and what both are
+    worth. Then, unless it was the LAST, r_i = silu(inputs_i + token share + U norm(r_(i-1))), ROWS rows a
+    program, and their part in what the head says of this position's candidates. The chain of N positions is
+    that of the draft (MAIN) from the block's first position on, or a sibling's, which begins at `begins` with
+    the candidate `picked` from the draft's state there.
+    """
+    p, chain = tl.program_id(0), tl.program_id(1)
+    rows, w, c = p * ROWS + tl.arange(0, ROWS), tl.arange(0, W), tl.arange(0, C)
+    PARTS: tl.constexpr = W // ROWS
+    START: tl.constexpr = 0 if MAIN else 1
+    # All that the chain itself does not make was there before its first launch.
+    due = step
+    if not MAIN:
+        due = step + tl.load(begins + chain)
+    i, last = tl.minimum(due, B - 1), tl.maximum(tl.minimum(due, B) - 1, 0)
+    plain_C = tl.load(scores + last * C + c).to(tl.float32)
+    last_C = tl.load(index + last * C + c)
+    noise_C = plain_C
+    if WARM:
+        noise_C = tl.load(noise + last * C + c)
+    if not LAST:
+        u = tl.load(carry + rows[:, None] * W + w[None, :])
+        share_CR = tl.load(candidates + last_C[:, None] * W + rows[None, :])
+        view_CR = tl.load(views + tl.load(index + i * C + c)[:, None] * W + rows[None, :])
+        input_R = tl.load(inputs + i * W + rows).to(tl.float32)
+        known_R = tl.load(known + i * W + rows).to(tl.float32)
+        given = tl.load(first)
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
+    goes_on = step > START
+    part = ((chain * N + step - 1) * PARTS + tl.arange(0, PARTS))[:, None] * C + c[None, :]
+    said_PC = tl.load(said + part, mask=(part >= 0) & goes_on, other=0.0)
+    if not LAST:
+        here = r + (chain * (N + 1) + step) * W
+        source = here
+        if not MAIN:
+            source = tl.where(goes_on, here, main + due * W)
+        r_in = tl.load(source + w, mask=w < (W if step > 0 else 0), other=0.0).to(tl.float32)
+    refined = _drawn(plain_C + tl.sum(said_PC, 0), noise_C, temperature, top_p, c, WARM, CUT)
     best = tl.argmax(refined, 0)
-    tl.store(picked + chain * N + step, best)
-    token = tl.load(vocab + tl.load(index + i * C + best))
-    tl.store(tokens + chain * N + step, tl.where(due < B, token, -1))
-    if TREE:
-        top = tl.max(refined, 0)
-        whole = tl.sum(tl.exp(refined - top), 0)
-        rest = tl.where(c == best, float("-inf"), refined)
-        tl.store(second + i, tl.argmax(rest, 0))
-        tl.store(sure + 2 * i, 1 / whole)
-        tl.store(sure + 2 * i + 1, tl.exp(tl.max(rest, 0) - top) / whole)
+    if (p == 0) & goes_on:
+        token = tl.load(vocab + tl.sum(tl.where(c == best, last_C, 0), 0))
+        tl.store(tokens + chain * N + step - 1, tl.where(due <= B, token, -1))
+        if TREE:
+            top = tl.max(refined, 0)
+            whole = tl.sum(tl.exp(refined - top), 0)
+            rest = tl.where(c == best, float("-inf"), refined)
+            tl.store(second + last, tl.argmax(rest, 0))
+            tl.store(sure + 2 * last, 1 / whole)
+            tl.store(sure + 2 * last + 1, tl.exp(tl.max(rest, 0) - top) / whole)
+    if not LAST:
+        if not MAIN:
+            best = tl.where(goes_on, best, tl.load(picked + chain))
+        kind = inputs.dtype.element_ty
+        r_in = (r_in * tl.rsqrt(tl.sum(r_in * r_in) / W + 1e-6)).to(kind).to(tl.float32)
+        total = tl.sum(u.to(tl.float32) * r_in[None, :], 1) + input_R
+        share_R = tl.sum(tl.where((c == best)[:, None], share_CR.to(tl.float32), 0.0), 0)
+        if MAIN:
+            share_R = tl.where(i <= given, known_R, share_R)
+        total += share_R
+        r_R = (total * tl.sigmoid(total)).to(kind)
+        tl.store(here + W + rows, r_R)
+        said_C = tl.sum(view_CR.to(tl.float32) * r_R.to(tl.float32)[None, :], 1)
+        tl.store(said + ((chain * N + step) * PARTS + p) * C + c, said_C)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,56 +157,50 @@ def draft_in_sequence(block: Block, *, siblings: bool = False) -> Chain:
     """The choices at all positions; those before `block.first` mean nothing, where the known tokens serve."""
     B, W = block.inputs_BW.shape
     device, dtype = block.inputs_BW.device, block.inputs_BW.dtype
-    picked = torch.empty(1, B, dtype=torch.int32, device=device)
     chain = Chain(
         torch.empty(B, dtype=torch.int64, device=device),
         torch.empty(B + 1, W, dtype=dtype, device=device),
         torch.empty(B, dtype=torch.int32, device=device),
         torch.empty(B, 2, dtype=torch.float32, device=device),
     )
-    for step in range(B):
-        _step(block, step, chain.r, picked, chain.tokens_B[None], None, chain, tree=siblings)
+    _run(block, chain, chain.r, chain.tokens_B[None], None, tree=siblings)
     return chain
 
 
 def siblings_in_sequence(
-    block: Block, chain: Chain, begins_S: torch.Tensor, picked_SN: torch.Tensor, tokens_SN: torch.Tensor
+    block: Block, chain: Chain, begins_S: torch.Tensor, picked_S: torch.Tensor, tokens_SN: torch.Tensor
 ) -> None:
-    """Siblings of the draft: what follows the candidate picked[s, 0], whose token is tokens[s, 0], at block
-    position begins[s] (int32), into the rest of `tokens`; -1 beyond the block.
+    """Siblings of the draft: what follows the candidate picked[s], whose token is tokens[s, 0], at block
+    position begins[s] (int32 both), into the rest of `tokens`; -1 beyond the block.
     """
     S, own = tokens_SN.shape
     r = torch.empty(S, own + 1, chain.r.shape[1], dtype=chain.r.dtype, device=chain.r.device)
-    for step in range(1, own):
-        _step(block, step, r, picked_SN, tokens_SN, begins_S, chain, tree=False)
+    _run(block, chain, r, tokens_SN, (begins_S, picked_S), tree=False)
 
 
-def _step(
+def _run(
     block: Block,
-    step: int,
-    r: torch.Tensor,
-    picked_SN: torch.Tensor,
-    tokens_SN: torch.Tensor,
-    begins_S: torch.Tensor | None,
     chain: Chain,
+    r: torch.Tensor,
+    tokens_SN: torch.Tensor,
+    places: tuple[torch.Tensor, torch.Tensor] | None,
     *,
     tree: bool,
 ) -> None:
-    """One position of S chains of N. begins: of siblings, the block position of the choice they replace."""
-    B, C = block.index_BC.shape
-    S, N = picked_SN.shape
-    W, main = block.inputs_BW.shape[1], begins_S is None
-    begins, rows = block.first if begins_S is None else begins_S, min(32, W)
-    # A chain begins when all before it has ended: its later launches read what that left before they wait.
-    early = pdl(r) if step > (0 if main else 1) else {}
-    _carry[(W // rows, S)](
-        block.inputs_BW, block.known_BW, block.candidates_VW, block.index_BC, picked_SN, block.first, begins,
-        chain.r, r, block.carry_WW, step, B=B, N=N, C=C, W=W, ROWS=rows, MAIN=main, PDL=r.is_cuda,
-        num_warps=8, **early,
-    )  # fmt: skip
-    _choose[(S,)](
-        block.scores_BC, block.views_VW, block.index_BC, block.vocab, r, picked_SN, tokens_SN, begins,
-        chain.second_B, chain.sure_B2, block.noise_BC, block.temperature, block.top_p, step,
-        B=B, N=N, C=C, W=W, WARM=block.noise_BC is not None, CUT=block.top_p is not None,
-        MAIN=main, TREE=tree, PDL=r.is_cuda, num_warps=8, **pdl(r),
-    )  # fmt: skip
+    """S chains of N positions. places: of siblings, where they begin and with which candidate."""
+    (B, C), (S, N), W = block.index_BC.shape, tokens_SN.shape, r.shape[-1]
+    begins, picked = places if places is not None else (block.first, block.first)
+    main, rows = places is None, min(32, W)
+    start = 0 if main else 1
+    said = torch.empty(S, N, W // rows, C, dtype=torch.float32, device=r.device)
+    for step in range(start, N + 1):
+        last = step == N
+        # A chain begins when all before it has ended: later launches read what that left before they wait.
+        early = pdl(r) if step > start else {}
+        _position[(1 if last else W // rows, S)](
+            block.inputs_BW, block.known_BW, block.scores_BC, block.index_BC, block.vocab,
+            block.candidates_VW, block.views_VW, block.carry_WW, block.noise_BC, block.temperature,
+            block.top_p, block.first, begins, picked, chain.r, r, said, tokens_SN, chain.second_B,
+            chain.sure_B2, step, B=B, N=N, C=C, W=W, ROWS=rows, WARM=block.noise_BC is not None,
+            CUT=block.top_p is not None, MAIN=main, TREE=tree, LAST=last, PDL=r.is_cuda, num_warps=8, **early,
+        )  # fmt: skip

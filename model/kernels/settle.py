@@ -289,7 +289,7 @@ def _leave(
             tl.store(beside_at + s, tl.where(tl.max(gain, 0) > 0, at - first, -1).to(tl.int64))
             tl.store(beside + s * OWN, tl.load(vocab + tl.load(index + at * C + number)))
             tl.store(begins + s, at)
-            tl.store(picked + s * OWN, number)
+            tl.store(picked + s, number)
             gain = tl.where(i == at, -1.0, gain)
 
 
@@ -298,12 +298,12 @@ def leave(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Hand the draft, the places of its siblings with their first tokens, the pending token and the cache's
     length on; out: gets the draft. Back come, for siblings_in_sequence, the block position at which each
-    sibling begins [siblings], and the candidates of each, of which the first is there [siblings, own], int32.
-    Of places that promise the same the first one is taken.
+    sibling begins and the candidate it begins with, [siblings] int32 both. Of places that promise the same
+    the first one is taken.
     """
     (B, C), S, device = block.index_BC.shape, columns.siblings, out.device
     begins = torch.empty(max(1, S), dtype=torch.int32, device=device)
-    picked = torch.empty(max(1, S), columns.own, dtype=torch.int32, device=device)
+    picked = torch.empty(max(1, S), dtype=torch.int32, device=device)
     longest, most = len(carried.draft), len(carried.beside_at)
     _leave[(1,)](
         settled.facts, block.index_BC, block.vocab, chain.tokens_B, chain.second_B, chain.sure_B2,
