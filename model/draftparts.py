@@ -1,4 +1,4 @@
-"""What whole steps on a device draft from: matrices of the heads, the best of many scores."""
+"""What whole steps on a device draft from: matrices of the heads."""
 
 from __future__ import annotations
 
@@ -34,15 +34,3 @@ class DraftParts:
         self.view = linear(self.rows, sequential.out.to(dtype).t().contiguous(), space)
         self.mask = heads.mask.to(dtype)
         self.candidates = heads.config.candidates
-
-
-def best_of(scores_BV: torch.Tensor, count: int, parts: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
-    """topk(count) of each row, first within `parts` equal parts: torch gives a whole row to one block of
-    threads."""
-    B, V = scores_BV.shape
-    if V % parts or count > V // parts:
-        return scores_BV.topk(count, -1)
-    some_BPC, within = scores_BV.view(B, parts, -1).topk(count, -1)
-    place = within + torch.arange(0, V, V // parts, device=scores_BV.device)[:, None]
-    best, which = some_BPC.flatten(1).topk(count, -1)
-    return best, place.flatten(1).gather(1, which)

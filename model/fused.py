@@ -17,11 +17,12 @@ import torch
 from torch.nn import functional as F
 
 from model.cuda import CudaRunner
-from model.draftparts import DraftParts, best_of
+from model.draftparts import DraftParts
 from model.errors import NumericsError
 from model.graphs import capture
 from model.judge import Judge
 from model.kernels.attention import Beside
+from model.kernels.candidates import best_of
 from model.kernels.linear import linear
 from model.kernels.sequence import Block, draft_in_sequence, siblings_in_sequence
 from model.kernels.settle import Carried, Columns, Settled, lay, leave, settle

@@ -17,6 +17,7 @@ from model.cuda_lanes import CudaLanes
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
 from model.kernels.attention import LAST_SPANS, SPAN, AttentionSpace, attend
+from model.kernels.candidates import RUN, best_of
 from model.kernels.choice import greedy
 from model.kernels.linear import Workspace, linear, linear_reference
 from model.kernels.noise import uniform
@@ -146,6 +147,19 @@ def check_choice() -> None:
     assert greedy(logits)[0][2, 0].isnan()
 
 
+def check_candidates() -> None:
+    """The best of a row in its order, of equal ones the first, over one run and several; -inf among them."""
+    for V, count, dtype in ((300, 16, torch.float32), (5, 5, torch.bfloat16), (RUN + 9, 64, torch.bfloat16)):
+        scores = torch.randn(3, V).to(dtype)
+        scores[0] = scores[0].round()
+        scores[1, : V // 2] = float("-inf")
+        scores[2] = -1.0
+        best, index = best_of(scores, count)
+        places = scores.sort(dim=-1, descending=True, stable=True).indices[:, :count].sort(-1).values
+        assert torch.equal(index, places)
+        assert torch.equal(best, scores.gather(-1, places))
+
+
 def check_noise() -> None:
     """The very bits of plain torch: one seed or one a row, all ids or some of each row."""
     generator = torch.Generator().manual_seed(2)
@@ -248,6 +262,7 @@ check_linear_after_norm()
 check_norm_heads()
 check_attention()
 check_choice()
+check_candidates()
 check_noise()
 check_rows(Path(sys.argv[1]))
 check_mixed(Path(sys.argv[1]))
