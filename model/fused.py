@@ -25,7 +25,7 @@ from model.kernels.attention import Beside
 from model.kernels.candidates import best_of
 from model.kernels.linear import linear
 from model.kernels.sequence import Block, draft_in_sequence, siblings_in_sequence
-from model.kernels.settle import Carried, Columns, Settled, lay, leave, settle
+from model.kernels.settle import Carried, Columns, Settled, keep, lay, leave, settle
 from model.plan import SIBLING
 from model.roles import Role
 from model.sampling import NOT_FINITE, Kind
@@ -55,22 +55,20 @@ class ArStep:
         self._runner, self._kind, self._reach = runner, kind, reach
         device = runner.device
         # What comes back in one copy: the token, its log probability, the normaliser (NaN shows there).
-        self._out = torch.zeros(3, 1, device=device)
-        self._fields = torch.zeros(4, 1, dtype=torch.int32, device=device)
+        self._out = torch.zeros(3, device=device)
+        self._columns = Columns(0, 0, SIBLING, torch.empty(0, dtype=torch.int64, device=device))
         self._replay = capture_step(self._body, runner)
 
     def _body(self) -> None:
-        runner = self._runner
-        self._fields[1].copy_(runner.device_length)
+        runner, embedding = self._runner, self._runner.base.embedding
+        carried = carried_by(runner)
         head = runner.head_of.get(Role.CLEAN)
         route = [] if head is None else [(0, 1, head)]
-        x = F.embedding(runner.pending, runner.base.embedding)
-        states = runner.forward(x, self._fields, route, self._reach)
+        laid = lay(self._columns, carried, embedding, embedding[0])
+        states = runner.forward(laid.x_TD, laid.fields, route, self._reach)
         logits = linear(states, runner.base.head_weight(), runner.space)
-        report, ids = runner.draw.choose(logits, runner.device_length.long() + 1, self._kind)
-        runner.pending.copy_(ids)
-        self._out.copy_(report)
-        runner.device_length.add_(1)
+        report, ids = runner.draw.choose(logits, laid.positions, self._kind)
+        keep(carried, ids, report, self._out)
 
     def launch(self) -> None:
         self._replay()
@@ -79,7 +77,7 @@ class ArStep:
         """The token of the step that was launched and its log probability. The cache on the device is one
         longer; the caller's `length` is not. Raises NumericsError for NaN logits.
         """
-        token, log, norm = self._out[:, 0].tolist()
+        token, log, norm = self._out.tolist()
         if not math.isfinite(norm):
             raise NumericsError(NOT_FINITE)
         return int(token), log

@@ -254,6 +254,24 @@ def settle(
 
 
 @triton.jit
+def _keep(chosen, report, pending, length, out, PDL: tl.constexpr):
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
+    tl.store(pending, tl.load(chosen))
+    tl.store(length, tl.load(length) + 1)
+    i = tl.arange(0, 4)
+    tl.store(out + i, tl.load(report + i, mask=i < 3), mask=i < 3)
+
+
+def keep(carried: Carried, chosen: torch.Tensor, report: torch.Tensor, out: torch.Tensor) -> None:
+    """Hand one chosen token on; out [3] gets its report."""
+    _keep[(1,)](
+        chosen, report, carried.pending, carried.length, out, PDL=out.is_cuda, num_warps=1, **pdl(out)
+    )
+
+
+@triton.jit
 def _leave(
     facts, index, vocab, tokens, second, sure, pending, draft, beside, beside_at, length, begins, picked, out,
     B: tl.constexpr, C: tl.constexpr, S: tl.constexpr, OWN: tl.constexpr, LONGEST: tl.constexpr,
