@@ -56,6 +56,8 @@ def _position(
     that of the draft (MAIN) from the block's first position on, or a sibling's, which begins at `begins` with
     the candidate `picked` from the draft's state there.
     """
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
     p, chain = tl.program_id(0), tl.program_id(1)
     rows, w, c = p * ROWS + tl.arange(0, ROWS), tl.arange(0, W), tl.arange(0, C)
     PARTS: tl.constexpr = W // ROWS
@@ -78,7 +80,6 @@ def _position(
         known_R = tl.load(known + i * W + rows).to(tl.float32)
         given = tl.load(first)
     if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
     goes_on = step > START
     part = ((chain * N + step - 1) * PARTS + tl.arange(0, PARTS))[:, None] * C + c[None, :]

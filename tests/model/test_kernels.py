@@ -18,6 +18,11 @@ def test_kernels_in_the_interpreter(tmp_path: Path) -> None:
     run_interpreted("interpreted_kernels.py", tmp_path)
 
 
+@pytest.mark.timeout(180)
+def test_bookkeeping_in_the_interpreter(tmp_path: Path) -> None:
+    run_interpreted("interpreted_settle.py", tmp_path)
+
+
 @pytest.mark.timeout(280)
 def test_whole_steps_in_the_interpreter(tmp_path: Path) -> None:
     """Greedy and sampled steps, of one token and of drafts, give the tokens of `ar` by plain torch."""
