@@ -89,7 +89,7 @@ def _position(
         source = here
         if not MAIN:
             source = tl.where(goes_on, here, main + due * W)
-        r_in = tl.load(source + w, mask=w < (W if step > 0 else 0), other=0.0).to(tl.float32)
+        r_in = tl.load(source + w, mask=(w < W) & (step > 0), other=0.0).to(tl.float32)
     refined = _drawn(plain_C + tl.sum(said_PC, 0), noise_C, temperature, top_p, c, WARM, CUT)
     best = tl.argmax(refined, 0)
     if (p == 0) & goes_on:
@@ -197,11 +197,13 @@ def _run(
     for step in range(start, N + 1):
         last = step == N
         # A chain begins when all before it has ended: later launches read what that left before they wait.
+        # With up to 128 registers a thread two launches have room beside each other.
         early = pdl(r) if step > start else {}
         _position[(1 if last else W // rows, S)](
             block.inputs_BW, block.known_BW, block.scores_BC, block.index_BC, block.vocab,
             block.candidates_VW, block.views_VW, block.carry_WW, block.noise_BC, block.temperature,
             block.top_p, block.first, begins, picked, chain.r, r, said, tokens_SN, chain.second_B,
             chain.sure_B2, step, B=B, N=N, C=C, W=W, ROWS=rows, WARM=block.noise_BC is not None,
-            CUT=block.top_p is not None, MAIN=main, TREE=tree, LAST=last, PDL=r.is_cuda, num_warps=8, **early,
+            CUT=block.top_p is not None, MAIN=main, TREE=tree, LAST=last, PDL=r.is_cuda,
+            num_warps=8, maxnreg=128, **early,
         )  # fmt: skip
