@@ -16,11 +16,13 @@ import torch
 from model.base import MLP, Base
 from model.cuda_matrix import Matrix
 from model.cuda_pass import GraphPass, Layout, Memory, OnePass
+from model.cuda_token import OneToken, dense_layers
 from model.draw import Draw
 from model.heads import HeadSet
-from model.kernels.attention import SPAN, AttentionSpace, Beside
+from model.kernels.attention import Beside
 from model.kernels.linear import Workspace, linear
 from model.kernels.pointwise import rms_norm
+from model.kernels.runs import SPAN, RunSpace
 from model.kvcache import KVCache, pack_tokens
 from model.plan import SIBLING, WIDEST
 from model.quantised import Fp8Experts
@@ -77,11 +79,11 @@ class CudaRunner(Runner):
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self.space = Workspace(self.device)
         slots = self.kv.keys.shape[3]
-        self.attention = AttentionSpace(self.device, WIDEST, config.heads, config.head_dim, slots)
+        self.attention = RunSpace(self.device, WIDEST, config.heads, config.head_dim, slots)
         positions = torch.arange(slots, device=self.device)[None]
         cos, sin = rotation(base.inverse_frequency, base.rope_scale, positions, base.dtype)
         self.turn = cos[0, :, 0].contiguous(), sin[0, :, 0].contiguous()
-        self._layers = [
+        self.layers = [
             (
                 Matrix.of(layer.qkv, base.dtype),
                 Matrix.of(layer.o, base.dtype),
@@ -91,6 +93,8 @@ class CudaRunner(Runner):
             )
             for layer in base.layers
         ]
+        dense = dense_layers(self)
+        self._one = None if dense is None else OneToken(self, dense)
         self._graphs: dict[tuple[object, ...], GraphPass] = {}
         self._single: dict[tuple[object, ...], ArStep] = {}
         self._whole: WholeSteps | None = None
@@ -116,6 +120,8 @@ class CudaRunner(Runner):
         beside: Beside | None = None,
     ) -> torch.Tensor:
         """Final normed states; everything on the device, nothing depends on the host."""
+        if x_TD.shape[0] == 1 and self._one is not None:
+            return self._one(x_TD, route, fields, reach)
         return self.through(x_TD, route, OnePass(self, fields, reach, beside))
 
     def through(
@@ -126,25 +132,24 @@ class CudaRunner(Runner):
         T = x_TD.shape[0]
         H, K, eps = config.heads, config.head_dim, config.eps
         o_THK = torch.empty(T, H, K, dtype=x_TD.dtype, device=x_TD.device)
-        x = x_TD
-        for index, (layer, (qkv, o, mlp)) in enumerate(zip(self.base.layers, self._layers, strict=True)):
-            fused = qkv(x, space, route, norm=(layer.input_norm.weight, eps))
-            norms = None
+        norms = [layer.input_norm.weight for layer in self.base.layers] + [self.base.norm.weight]
+        x, normed = x_TD, torch.empty_like(x_TD)
+        rms_norm(x, norms[0], eps, normed)
+        for index, (layer, (qkv, o, mlp)) in enumerate(zip(self.base.layers, self.layers, strict=True)):
+            fused = qkv(normed, space, route)
+            of_heads = None
             if layer.q_norm is not None and layer.k_norm is not None:
-                norms = (layer.q_norm.weight, layer.k_norm.weight, eps)
-            memory.attend(index, fused, norms, o_THK)
-            x = o(o_THK.view(T, H * K), space, route, residual=x)
+                of_heads = (layer.q_norm.weight, layer.k_norm.weight, eps)
+            memory.attend(index, fused, of_heads, o_THK)
+            x, normed = o.onward(o_THK.view(T, H * K), space, route, x, (layer.post_norm.weight, eps))
             if isinstance(mlp, Fp8Experts):
-                normed = torch.empty_like(x)
-                rms_norm(x, layer.post_norm.weight, eps, normed)
                 x = mlp.rows(normed, x, space)
+                rms_norm(x, norms[index + 1], eps, normed)
                 continue
             gate_up, down = mlp
-            wide = gate_up(x, space, route, norm=(layer.post_norm.weight, eps), gated=True)
-            x = down(wide, space, route, residual=x)
-        out = torch.empty_like(x)
-        rms_norm(x, self.base.norm.weight, eps, out)
-        return out
+            wide = gate_up(normed, space, route, gated=True)
+            x, normed = down.onward(wide, space, route, x, (norms[index + 1], eps))
+        return normed
 
     @torch.inference_mode()
     def run(self, cache: KVCache, parts: Sequence[Part]) -> torch.Tensor:

@@ -18,9 +18,9 @@ from model.cuda import CudaRunner
 from model.cuda_pass import Norms
 from model.errors import MemoryFullError
 from model.graphs import capture
-from model.kernels.attention import AttentionSpace
 from model.kernels.linear import linear
 from model.kernels.rows import attend_rows, rotate_rows, tokens_of_a_tile
+from model.kernels.runs import RunSpace
 from model.lanes import Chosen, Filling, Lanes
 from model.request import GenerateRequest
 from model.roles import Role
@@ -87,7 +87,7 @@ class CudaLanes(Lanes):
         config, device = runner.base.config, runner.device
         self.position = torch.zeros(rows, dtype=torch.int32, device=device)
         slots = self.cache.keys.shape[3]
-        self.space = AttentionSpace(device, WIDEST, config.heads, config.head_dim, slots)
+        self.space = RunSpace(device, WIDEST, config.heads, config.head_dim, slots)
         self._tile = tokens_of_a_tile(config.heads, config.kv_heads)
         self._graphs: dict[tuple[int, ...], Callable[[], None]] = {}
         self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None

@@ -53,21 +53,13 @@ class Matrix:
         x_TK: torch.Tensor,
         space: Workspace,
         route: Sequence[tuple[int, int, str]],
-        norm: tuple[torch.Tensor, float] | None = None,
         residual: torch.Tensor | None = None,
         gated: bool = False,
     ) -> torch.Tensor:
-        """y [T, out] of x [T, in]. norm: weight and epsilon of an RMSNorm of x that comes first; one token
-        needs no launch of its own for it."""
-        if norm is not None and (self.scale is not None or x_TK.shape[0] > 1):
-            normed_TK = torch.empty_like(x_TK)
-            rms_norm(x_TK, *norm, normed_TK)
-            x_TK, norm = normed_TK, None
+        """y [T, out] of x [T, in]."""
         if self.scale is None:
             first, *also = self._runs(x_TK.shape[0], route)
-            return linear(
-                x_TK, first[1], space, bias=self.bias, norm=norm, residual=residual, gated=gated, also=also
-            )
+            return linear(x_TK, first[1], space, bias=self.bias, residual=residual, gated=gated, also=also)
         y = fp8_linear(x_TK, self.weight, self.scale, bias=self.bias, residual=residual)
         for start, stop, head in route:
             if head in self.beside:
@@ -78,6 +70,28 @@ class Matrix:
             gate, up = y.chunk(2, -1)
             return F.silu(gate) * up
         return y
+
+    def onward(
+        self,
+        x_TK: torch.Tensor,
+        space: Workspace,
+        route: Sequence[tuple[int, int, str]],
+        residual: torch.Tensor,
+        norm: tuple[torch.Tensor, float],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The residual stream behind this projection, and its RMSNorm (weight, epsilon) for the next one."""
+        normed = torch.empty_like(residual)
+        if self.scale is None and self.bias is None:
+            (_, weight), *also = self._runs(x_TK.shape[0], route)
+            after = (*norm, normed)
+            return linear(x_TK, weight, space, residual=residual, also=also, after=after), normed
+        y = self(x_TK, space, route, residual=residual)
+        rms_norm(y, *norm, normed)
+        return y, normed
+
+    def of_one(self, route: Sequence[tuple[int, int, str]]) -> torch.Tensor:
+        """The weight that a token alone meets."""
+        return self._runs(1, route)[0][1]
 
     def _runs(self, T: int, route: Sequence[tuple[int, int, str]]) -> list[tuple[int, torch.Tensor]]:
         """(first token, weight) of each run of tokens; neighbours with one weight are one run."""

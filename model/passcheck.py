@@ -84,20 +84,22 @@ def _module(projection: Projection, head: str | None) -> Map:
 
 
 def _kernel(runner: CudaRunner, projection: Projection, name: str, head: str | None) -> Map:
-    """`model.kernels.linear.linear` with the epilogue of this projection, as the runner calls it."""
+    """`model.kernels.linear.linear` with the epilogue of this projection, as the runner calls it; of those
+    that go on into the residual stream the norm of that too.
+    """
     from model.cuda_matrix import Matrix
 
     base, space = runner.base, runner.space
-    matrix, layer, config = Matrix.of(projection, base.dtype), base.layers[0], base.config
-    norms = {"qkv": layer.input_norm.weight, "gate_up": layer.post_norm.weight}
-    norm = (norms[name], config.eps) if name in norms else None
+    matrix, config = Matrix.of(projection, base.dtype), base.config
+    norm = base.layers[0].post_norm.weight, config.eps
     old_D = torch.linspace(-1, 1, config.hidden, device=base.device).to(base.dtype)
 
     def apply(x_TK: torch.Tensor) -> torch.Tensor:
         T = x_TK.shape[0]
         route = [] if head is None else [(0, T, head)]
-        residual = old_D.repeat(T, 1) if name in ("o", "down") else None
-        return matrix(x_TK, space, route, norm=norm, residual=residual, gated=name == "gate_up")
+        if name in ("o", "down"):
+            return torch.cat(matrix.onward(x_TK, space, route, old_D.repeat(T, 1), norm), 1)
+        return matrix(x_TK, space, route, gated=name == "gate_up")
 
     return apply
 

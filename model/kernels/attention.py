@@ -1,13 +1,15 @@
 """Attention of one pass over the cache, with the visibility rules of model.roles computed in the kernel.
 
-Keys are split into runs of `SPAN` slots, one program each, and the runs are combined in order (flash
-decoding, Dao et al. 2023), by the program of a tile that arrives last. Rotation and the writing of this
-pass's keys and values are part of it, so a layer's attention is one launch. Runs, tiles and their order
-depend on the slot only, so a query's output has the same bits whatever else is in the pass and however long
-the cache is. Queries that share a key head are rows of one tile.
+A program takes one run of keys (model.kernels.runs) for one tile of queries; the one that arrives last at a
+tile puts its runs together. Rotation and the writing of this pass's keys and values are part of it, so a
+layer's attention is one launch. Tiles depend on the query's place only. Queries that share a key head are
+rows of one tile. What is cached is read while the projection before this launch still runs.
 
 A sibling (model.drafter) has a tile of its own, which goes over the slots that its tokens would have in the
 line: from its first position on it reads keys from where they lie, behind the line.
+
+Of one token the projection may come as sums that are still to be put together, and what attention gives is
+left in runs: whoever reads it puts it together (model.kernels.token).
 """
 
 # Kernels are Triton's language, not Python's: their parameters have no types that mypy knows.
@@ -23,41 +25,23 @@ import triton
 import triton.language as tl
 
 from model.kernels.launch import pdl
-from model.kernels.pointwise import turned
+from model.kernels.parts import biased, projected
+from model.kernels.pointwise import turned, turned_rows, whole
+from model.kernels.runs import (
+    LAST_SPANS,
+    ROWS,
+    SPAN,
+    WAYS,
+    Attended,
+    RunSpace,
+    combine,
+    gather,
+    launched,
+    put_together,
+)
 
-ROWS = 64
-SPAN = 128
-WAYS = 4
-"""Runs whose partial results are read at once."""
-LAST_SPANS = 32
-"""Up to so many runs the program that arrives last at a tile puts them together; more are worth a launch
-whose programs share the reading.
-"""
 BESIDE = 3
 """Role of a sibling's token, for these kernels: its keys are its own."""
-
-
-@triton.jit
-def gather(s, v_SK, m, l, acc):  # noqa: E741 - the letter of the papers
-    """One step of the online softmax: scores s [rows, keys] join the maximum m, the sum l and acc."""
-    top = tl.maximum(m, tl.max(s, 1))
-    safe = tl.where(top == float("-inf"), 0.0, top)
-    fade = tl.exp(m - safe)
-    p = tl.exp(s - safe[:, None])
-    return top, l * fade + tl.sum(p, 1), tl.dot(p.to(v_SK.dtype), v_SK, acc * fade[:, None])
-
-
-@triton.jit
-def whole(x, y):
-    """[R, K] of its halves [R, K / 2]."""
-    return tl.reshape(tl.permute(tl.join(x, y), (0, 2, 1)), (x.shape[0], 2 * x.shape[1]))
-
-
-@triton.jit
-def turned_rows(source, turn, cos, sin, mask, HALF: tl.constexpr):
-    """turned() of the heads whose first halves lie at source [R, K / 2]."""
-    a, b = tl.load(source, mask=mask, other=0.0), tl.load(source + HALF, mask=mask, other=0.0)
-    return turned(a, b, tl.load(cos + turn, mask=mask, other=0.0), tl.load(sin + turn, mask=mask, other=0.0))
 
 
 @triton.jit
@@ -69,44 +53,11 @@ def mark(role, position, block, none):
     return tl.where(role == 0, position, other)
 
 
-@triton.jit
-def combine(
-    part_o, part_m, part_l, out, rows, inside, g, spans, T,
-    G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr, WAYS: tl.constexpr,
-):  # fmt: skip
-    """Put runs 0..spans-1 of some rows together, in their order, WAYS in flight. The sums say where they
-    round, since two kernels make them.
-    """
-    d = tl.arange(0, K)
-    first, step = g * T * REP + rows, G * T * REP
-    m = tl.full(rows.shape, float("-inf"), dtype=tl.float32)
-    for at in range(0, spans, WAYS):
-        for i in tl.static_range(WAYS):
-            here, mask = first + (at + i) * step, inside & (at + i < spans)
-            other = tl.load(part_m + here, mask=mask, other=float("-inf"), cache_modifier=".cg")
-            m = tl.maximum(m, other)
-    safe = tl.where(m == float("-inf"), 0.0, m)
-    weight = tl.zeros(rows.shape, dtype=tl.float32)
-    acc = tl.zeros((rows.shape[0], K), dtype=tl.float32)
-    for at in range(0, spans, WAYS):
-        for i in tl.static_range(WAYS):
-            here, mask = first + (at + i) * step, inside & (at + i < spans)
-            part_at = part_o + here[:, None] * K + d[None, :]
-            o_RK = tl.load(part_at, mask=mask[:, None], other=0.0, cache_modifier=".cg")
-            l_R = tl.load(part_l + here, mask=mask, other=0.0, cache_modifier=".cg")
-            m_R = tl.load(part_m + here, mask=mask, other=float("-inf"), cache_modifier=".cg")
-            share = tl.exp(m_R - safe)
-            weight = tl.fma(share, l_R, weight)
-            acc = tl.fma(share[:, None], o_RK, acc)
-    acc = acc / tl.where(weight == 0.0, 1.0, weight)[:, None]
-    where = (rows // REP) * (G * REP) + g * REP + rows % REP
-    tl.store(out + where[:, None] * K + d[None, :], acc.to(out.dtype.element_ty), mask=inside[:, None])
-
-
 # One kernel for all widths: no compiler may do otherwise for a single token.
 @triton.jit(do_not_specialize=["T", "first"])
 def _attend(
     qkv,
+    bias,
     cos,
     sin,
     keys,
@@ -136,12 +87,12 @@ def _attend(
     KEYS: tl.constexpr,
     SPAN: tl.constexpr,
     LAST: tl.constexpr,
+    PARTS: tl.constexpr,
     WAYS: tl.constexpr,
     PDL: tl.constexpr,
 ):
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
     tile, g, span = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     n = tl.load(length)
     live = tl.minimum(tl.cdiv(n + T, SPAN), tl.num_programs(2))
@@ -166,20 +117,37 @@ def _attend(
     token = rows // REP
     d, half = tl.arange(0, K), tl.arange(0, K // 2)
     WIDE: tl.constexpr = (REP + 2) * G * K
+    kind: tl.constexpr = keys.dtype.element_ty
     m = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
     l = tl.zeros((ROWS,), dtype=tl.float32)  # noqa: E741 - the letter of the papers
     acc = tl.zeros((ROWS, K), dtype=tl.float32)
     if span < live:
+        # Fields, angles and what is cached are older than this graph's last full stop (model.kernels.launch):
+        # they are read while the projection before this launch still runs.
         q_role = tl.load(role + token, mask=inside, other=-1)
         q_pos = tl.load(position + token, mask=inside, other=0)
         # A query sees clean keys up to `reach`, and keys whose mark is its own.
         reach = tl.where(q_role == 1, tl.load(begin + token, mask=inside, other=0) - 1, q_pos)
         mine = mark(q_role, q_pos, tl.load(block + token, mask=inside, other=0), -1)
-        source = qkv + (token * WIDE + (g * REP + rows % REP) * K)[:, None] + half[None, :]
-        turn = (q_pos * K)[:, None] + half[None, :]
-        q1, q2 = turned_rows(source, turn, cos, sin, inside[:, None], K // 2)
-        q_RK = whole(q1, q2)
-        for at in range(span * SPAN, span * SPAN + SPAN, KEYS):
+        if PARTS:
+            # The heads of one token, over and over in the rows: only the first are kept.
+            FEW: tl.constexpr = triton.next_power_of_2(REP)
+            head = tl.arange(0, FEW)
+            some, column = (head < REP)[:, None], (g * REP + head)[:, None] * K + half[None, :]
+            every = half >= 0
+            k_column, v_column = (REP * G + g) * K + half, (REP * G + G + g) * K + d
+            q1_bias, q2_bias = biased(bias, column, some), biased(bias, column + K // 2, some)
+            k1_bias, k2_bias = biased(bias, k_column, every), biased(bias, k_column + K // 2, every)
+            v_bias = biased(bias, v_column, d >= 0)
+            own_turn = tl.load(position) * K + half
+            own_cos, own_sin = tl.load(cos + own_turn), tl.load(sin + own_turn)
+            q_cos, q_sin = own_cos[None, :], own_sin[None, :]
+        else:
+            turn = (q_pos * K)[:, None] + half[None, :]
+            q_cos = tl.load(cos + turn, mask=inside[:, None], other=0.0)
+            q_sin = tl.load(sin + turn, mask=inside[:, None], other=0.0)
+        for i in tl.static_range(SPAN // KEYS):
+            at = span * SPAN + i * KEYS
             due = at + tl.arange(0, KEYS)
             slot = tl.where(due < fork, due, due + moved)
             fresh = slot - n
@@ -193,25 +161,50 @@ def _attend(
             k1 = tl.load(keys + kept + half[None, :], mask=old, other=0.0)
             k2 = tl.load(keys + kept + K // 2 + half[None, :], mask=old, other=0.0)
             v_SK = tl.load(values + kept + d[None, :], mask=old, other=0.0)
+            if i == 0:
+                if PDL:
+                    tl.extra.cuda.gdc_wait()
+                if PARTS:
+                    q1 = projected(qkv, q1_bias, column, some, kind, WIDE, PARTS)
+                    q2 = projected(qkv, q2_bias, column + K // 2, some, kind, WIDE, PARTS)
+                    q1, q2 = turned(q1, q2, q_cos, q_sin)
+                    q_RK = tl.broadcast_to(whole(q1, q2)[None, :, :], (ROWS // FEW, FEW, K))
+                    q_RK = tl.reshape(q_RK, (ROWS, K))
+                else:
+                    source = qkv + (token * WIDE + (g * REP + rows % REP) * K)[:, None] + half[None, :]
+                    q1 = tl.load(source, mask=inside[:, None], other=0.0)
+                    q2 = tl.load(source + K // 2, mask=inside[:, None], other=0.0)
+                    q1, q2 = turned(q1, q2, q_cos, q_sin)
+                    q_RK = whole(q1, q2)
             if at + KEYS > n:
                 # This pass's own keys and values are not in the cache yet. Every program turns those it
                 # needs; nobody reads them from the cache before the next launch, so one may write them
                 # meanwhile: that of tile 0, which goes over all slots in their order.
-                own_keys = qkv + (fresh * WIDE + (REP * G + g) * K)[:, None]
-                turn_keys = (k_pos * K)[:, None] + half[None, :]
-                x, y = turned_rows(own_keys + half[None, :], turn_keys, cos, sin, new[:, None], K // 2)
-                v = tl.load(own_keys + G * K + d[None, :], mask=new[:, None], other=0.0)
+                mask = new[:, None]
+                if PARTS:  # there is one of them
+                    x = projected(qkv, k1_bias, k_column, every, kind, WIDE, PARTS)
+                    y = projected(qkv, k2_bias, k_column + K // 2, every, kind, WIDE, PARTS)
+                    v = projected(qkv, v_bias, v_column, d >= 0, kind, WIDE, PARTS)[None, :]
+                    x, y = turned(x, y, own_cos, own_sin)
+                    x, y = x[None, :], y[None, :]
+                else:
+                    own_keys = qkv + (fresh * WIDE + (REP * G + g) * K)[:, None]
+                    turn_keys = (k_pos * K)[:, None] + half[None, :]
+                    x, y = turned_rows(own_keys + half[None, :], turn_keys, cos, sin, mask, K // 2)
+                    v = tl.load(own_keys + G * K + d[None, :], mask=mask, other=0.0)
                 k1, k2 = tl.where(new[:, None], x, k1), tl.where(new[:, None], y, k2)
                 v_SK = tl.where(new[:, None], v, v_SK)
                 writes = (new & (tile == 0))[:, None]
-                tl.store(keys + kept + half[None, :], x, mask=writes)
-                tl.store(keys + kept + K // 2 + half[None, :], y, mask=writes)
-                tl.store(values + kept + d[None, :], v, mask=writes)
+                tl.store(keys + kept + half[None, :], k1, mask=writes)
+                tl.store(keys + kept + K // 2 + half[None, :], k2, mask=writes)
+                tl.store(values + kept + d[None, :], v_SK, mask=writes)
             s = tl.dot(q_RK, tl.trans(whole(k1, k2))) * scale
             seen = (k_mark[None, :] <= reach[:, None]) | (k_mark[None, :] == mine[:, None])
             if SIBLINGS:
                 seen = seen | ((q_role[:, None] == BESIDE) & (due[None, :] <= q_pos[:, None]))
             m, l, acc = gather(tl.where(seen, s, float("-inf")), v_SK, m, l, acc)  # noqa: E741
+    elif PDL:
+        tl.extra.cuda.gdc_wait()
     index = (span * G + g) * total + rows
     tl.store(part_m + index, m, mask=inside)
     tl.store(part_l + index, l, mask=inside)
@@ -228,18 +221,6 @@ def _attend(
             combine(part_o, part_m, part_l, out, rows, inside, g, live, T, G, REP, K, WAYS)
 
 
-@triton.jit
-def _combine(
-    part_o, part_m, part_l, out, T, spans,
-    G: tl.constexpr, REP: tl.constexpr, K: tl.constexpr, WAYS: tl.constexpr, PDL: tl.constexpr,
-):  # fmt: skip
-    if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
-    rows = tl.program_id(0) + tl.arange(0, 1)
-    combine(part_o, part_m, part_l, out, rows, rows >= 0, tl.program_id(1), spans, T, G, REP, K, WAYS)
-
-
 @dataclass(frozen=True, slots=True)
 class Beside:
     """The siblings of a pass: its columns first .. first + count * own, `own` tokens each. forks: the slot
@@ -252,25 +233,8 @@ class Beside:
     forks: torch.Tensor
 
 
-class AttentionSpace:
-    """Partial results of one layer at a time, and how many of a tile's runs have arrived. A launch touches
-    them only after all before it have ended (model.kernels.launch), so layers can share them.
-    """
-
-    def __init__(self, device: torch.device, tokens: int, heads: int, head_dim: int, slots: int) -> None:
-        spans = triton.cdiv(slots, SPAN)
-        rows = spans * tokens * heads
-        self.o = torch.empty(rows * head_dim, dtype=torch.float32, device=device)
-        self.m = torch.empty(rows, dtype=torch.float32, device=device)
-        self.l = torch.empty(rows, dtype=torch.float32, device=device)
-        # More than there are tiles: those of siblings come on top.
-        self.arrived = torch.zeros(tokens * heads, dtype=torch.int32, device=device)
-
-
-def launched(head_dim: int) -> dict[str, int]:
-    """How many keys a program takes at once, and its warps. Both kernels alike: sums depend on it."""
-    narrow = head_dim <= 64
-    return {"KEYS": SPAN if narrow else SPAN // 2, "num_warps": 4 if narrow else 8, "num_stages": 1}
+Fields = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""role, position, block, begin [T] int32 (model.roles.Tokens)."""
 
 
 def attend(
@@ -278,20 +242,19 @@ def attend(
     turn: tuple[torch.Tensor, torch.Tensor],
     keys_GSK: torch.Tensor,
     values_GSK: torch.Tensor,
-    fields: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    fields: Fields,
     length: torch.Tensor,
     span_slots: int,
-    space: AttentionSpace,
+    space: RunSpace,
     out_THK: torch.Tensor,
     beside: Beside | None = None,
 ) -> None:
     """One layer's attention of T tokens: turn their queries and keys, write keys and values into slots
     length..length+T-1 of the cache, attend.
 
-    qkv: q, k, v of all heads, a row a token. turn: cos and sin [positions, K] in the same dtype. fields:
-    role, position, block, begin [T] int32 (model.roles.Tokens). length [1] int32: committed tokens.
-    span_slots: slots that may be in use, at least length + T; fixed for a captured graph. beside: siblings in
-    the pass, whose role is `BESIDE`.
+    qkv: q, k, v of all heads, a row a token. turn: cos and sin [positions, K] in the same dtype. length [1]
+    int32: committed tokens. span_slots: slots that may be in use, at least length + T; fixed for a captured
+    graph. beside: siblings in the pass, whose role is `BESIDE`.
     """
     T, H, K = out_THK.shape
     G, slots, _ = keys_GSK.shape
@@ -303,13 +266,35 @@ def attend(
         assert own * repeat <= ROWS
     tiles, last = triton.cdiv(T * repeat, ROWS) + count, spans <= LAST_SPANS
     assert tiles * G <= len(space.arrived)
-    sizes = {"G": G, "REP": repeat, "K": K, "WAYS": WAYS, "PDL": qkv_TC.is_cuda}
     _attend[(tiles, G, spans)](
-        qkv_TC, *turn, keys_GSK, values_GSK, *fields, length, forks, space.o, space.m, space.l,
-        space.arrived, out_THK, T, first, slots, K**-0.5, SIBLINGS=count, OWN=own, BESIDE=BESIDE,
-        ROWS=ROWS, SPAN=SPAN, LAST=last, **sizes, **launched(K), **pdl(qkv_TC),
+        qkv_TC, None, *turn, keys_GSK, values_GSK, *fields, length, forks, space.o, space.m, space.l,
+        space.arrived, out_THK, T, first, slots, K**-0.5, SIBLINGS=count, OWN=own, BESIDE=BESIDE, G=G,
+        REP=repeat, K=K, ROWS=ROWS, SPAN=SPAN, LAST=last, PARTS=0, WAYS=WAYS, PDL=qkv_TC.is_cuda,
+        **launched(K), **pdl(qkv_TC),
     )  # fmt: skip
     if not last:
-        _combine[(T * repeat, G)](
-            space.o, space.m, space.l, out_THK, T, spans, **sizes, num_warps=1, **pdl(qkv_TC)
-        )
+        put_together(space, out_THK, G, spans)
+
+
+def attend_one(
+    sums: torch.Tensor,
+    slices: int,
+    bias: torch.Tensor | None,
+    turn: tuple[torch.Tensor, torch.Tensor],
+    keys_GSK: torch.Tensor,
+    values_GSK: torch.Tensor,
+    fields: Fields,
+    length: torch.Tensor,
+    span_slots: int,
+    space: RunSpace,
+) -> Attended:
+    """`attend` for one token whose projection is in sums [slices, C] float32, its bias [C] apart."""
+    G, slots, K = keys_GSK.shape
+    repeat = sums.shape[1] // (G * K) - 2
+    _attend[(1, G, triton.cdiv(span_slots, SPAN))](
+        sums, bias, *turn, keys_GSK, values_GSK, *fields, length, length, space.o, space.m, space.l,
+        space.arrived, sums, 1, 0, slots, K**-0.5, SIBLINGS=0, OWN=0, BESIDE=BESIDE, G=G, REP=repeat, K=K,
+        ROWS=ROWS, SPAN=SPAN, LAST=False, PARTS=slices, WAYS=WAYS, PDL=sums.is_cuda,
+        **launched(K), **pdl(sums),
+    )  # fmt: skip
+    return Attended(space, length, G * repeat)

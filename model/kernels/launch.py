@@ -1,8 +1,11 @@
 """Programmatic dependent launch: a kernel is set up while its predecessor still runs, and waits for it in
 the kernel.
 
-Every kernel here starts with `gdc_launch_dependents` and `gdc_wait`, so a kernel touches memory only when
-all before it have finished. In a graph of 200 small kernels this hides about a microsecond for each.
+Every kernel here starts with `gdc_launch_dependents` and touches what other kernels of the graph write only
+behind `gdc_wait`, that is when all before it have finished. In a graph of 200 small kernels this hides about
+a microsecond for each. Before it waits a kernel may read what is older than the graph's last full stop:
+weights, tables, the cached keys of earlier passes, the fields of the tokens. A full stop is a launch of torch
+or a kernel that does not let its dependents start early (settle._lay), and so is the start of the graph.
 """
 
 from __future__ import annotations

@@ -25,27 +25,12 @@ import triton.language as tl
 from torch.nn import functional as F
 
 from model.kernels.launch import pdl
+from model.kernels.pointwise import rms_norm
+from model.kernels.reduce import finished, reduce, reduce_rows
+from model.kernels.slices import TILE, WIDE, slices_of, step_of
 
-TILE = 64
-"""Weight rows of a program: the least that Hopper's wgmma takes."""
-STEP = 64
 INNER_FROM, INNER_K = 48, 2048
 """From this many tokens on there are programs enough without splitting K, unless K is longer than that."""
-
-
-@triton.jit
-def _finish(y, gate_up, residual, where, inside, GATED: tl.constexpr, RESIDUAL: tl.constexpr):
-    """Epilogue of a sum y in float32, rounded as plain torch rounds (residual's type is the output's)."""
-    kind = residual.dtype.element_ty
-    out = y.to(kind)
-    if GATED:
-        gate = out.to(tl.float32)
-        gate = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
-        out = (gate * gate_up.to(kind).to(tl.float32)).to(kind)
-    if RESIDUAL:
-        old = tl.load(residual + where, mask=inside, other=0.0).to(tl.float32)
-        out = (old + out.to(tl.float32)).to(kind)
-    return out
 
 
 @triton.jit
@@ -55,8 +40,6 @@ def _linear(
     w1,
     w2,
     bias,
-    norm,
-    eps,
     residual,
     out,
     partial,
@@ -75,12 +58,10 @@ def _linear(
     RESIDUAL: tl.constexpr,
     GATED: tl.constexpr,
     LAST: tl.constexpr,
-    NORM: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. NORM: the one token is normed first, as
-    `pointwise._norm` does it, by every program for itself. LAST: the program that arrives last at a
-    tile sums its partial results; else `_reduce` does. INNER: one program goes through all slices of K and
+    """Tokens 0..end0-1 meet w0, those to end1-1 w1, the rest w2. LAST: the program that arrives last at a
+    tile sums its partial results; else `reduce` does. INNER: one program goes through all slices of K and
     sums them itself, in the order and with the roundings of the others.
     """
     tile_n, tile_t, slice_k = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -95,46 +76,47 @@ def _linear(
         w, first, end = w1, end0 + (tile_t - tiles0) * BT, end1
     t = first + tl.arange(0, BT)
     in_n, in_t = n < N, t < end
-    acc = tl.zeros((BN, BT), dtype=tl.float32)
-    up = tl.zeros((BN, BT), dtype=tl.float32)
     SLICE: tl.constexpr = K // SPLIT
+    begin = 0 if INNER else slice_k * SLICE
+    rows = w + n[:, None].to(tl.int64) * K + k[None, :]
+    up_rows = rows + N.to(tl.int64) * K
+    columns = x + t[None, :] * K + k[:, None]
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
+    # Weights are there already: the first tile comes while the kernel before still runs.
+    w_NK = tl.load(rows + begin, mask=in_n[:, None], other=0.0)
+    up_NK = w_NK
+    if GATED:
+        up_NK = tl.load(up_rows + begin, mask=in_n[:, None], other=0.0)
+    bias_N = tl.zeros((BN,), dtype=tl.float32)
+    if BIAS:
+        bias_N = tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)
+    if PDL:
         tl.extra.cuda.gdc_wait()
-    scale = 1.0
-    if NORM:
-        d = tl.arange(0, triton.next_power_of_2(K))
-        x_D = tl.load(x + d, mask=d < K, other=0.0).to(tl.float32)
-        scale = tl.rsqrt(tl.sum(x_D * x_D) / K + eps)
-    if INNER:
-        total = tl.zeros((BN, BT), dtype=tl.float32)
-        total_up = tl.zeros((BN, BT), dtype=tl.float32)
-        for at in range(0, K, BK):
-            x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
-            rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
-            acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
+    x_KT = tl.load(columns + begin, mask=in_t[None, :], other=0.0)
+    acc = tl.dot(w_NK, x_KT)
+    up = acc
+    if GATED:
+        up = tl.dot(up_NK, x_KT)
+    total = tl.zeros((BN, BT), dtype=tl.float32)
+    total_up = total
+    if INNER and BK == SLICE:
+        total, total_up = total + acc, total + up
+        acc = tl.zeros((BN, BT), dtype=tl.float32)
+        up = acc
+    for at in range(begin + BK, K if INNER else begin + SLICE, BK):
+        x_KT = tl.load(columns + at, mask=in_t[None, :], other=0.0)
+        acc = tl.dot(tl.load(rows + at, mask=in_n[:, None], other=0.0), x_KT, acc)
+        if GATED:
+            up = tl.dot(tl.load(up_rows + at, mask=in_n[:, None], other=0.0), x_KT, up)
+        if INNER:
             # A select, not a branch: the loads of the next steps stay in flight.
             ends = (at + BK) % SLICE == 0
-            total = tl.where(ends, total + acc, total)
-            acc = tl.where(ends, 0.0, acc)
+            total, acc = tl.where(ends, total + acc, total), tl.where(ends, 0.0, acc)
             if GATED:
-                w_NK = tl.load(w + rows + N.to(tl.int64) * K, mask=in_n[:, None], other=0.0)
-                up = tl.dot(w_NK, x_KT, up)
-                total_up = tl.where(ends, total_up + up, total_up)
-                up = tl.where(ends, 0.0, up)
+                total_up, up = tl.where(ends, total_up + up, total_up), tl.where(ends, 0.0, up)
+    if INNER:
         acc, up = total, total_up
-    else:
-        for at in range(slice_k * SLICE, (slice_k + 1) * SLICE, BK):
-            x_KT = tl.load(x + t[None, :] * K + (at + k)[:, None], mask=in_t[None, :], other=0.0)
-            if NORM:
-                kind = x.dtype.element_ty
-                x_KT = (x_KT.to(tl.float32) * scale).to(kind).to(tl.float32)
-                x_KT = (x_KT * tl.load(norm + at + k).to(tl.float32)[:, None]).to(kind)
-            rows = n[:, None].to(tl.int64) * K + (at + k)[None, :]
-            acc = tl.dot(tl.load(w + rows, mask=in_n[:, None], other=0.0), x_KT, acc)
-            if GATED:
-                w_NK = tl.load(w + rows + N.to(tl.int64) * K, mask=in_n[:, None], other=0.0)
-                up = tl.dot(w_NK, x_KT, up)
     where = t[None, :] * N + n[:, None]
     inside = in_n[:, None] & in_t[None, :]
     size = T * N
@@ -143,9 +125,8 @@ def _linear(
         if GATED:
             tl.store(partial + (SPLIT + slice_k) * size + where, up, mask=inside)
     if SPLIT == 1 or INNER:
-        if BIAS:
-            acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
-        tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
+        acc += bias_N[:, None]
+        tl.store(out + where, finished(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
     elif LAST:
         tl.debug_barrier()
         ticket = tl.atomic_add(arrived + tile_n * tl.num_programs(1) + tile_t, 1, sem="acq_rel")
@@ -159,53 +140,8 @@ def _linear(
                     part = partial + (SPLIT + i) * size + where
                     up += tl.load(part, mask=inside, other=0.0, cache_modifier=".cg")
             tl.store(arrived + tile_n * tl.num_programs(1) + tile_t, 0)
-            if BIAS:
-                acc += tl.load(bias + n, mask=in_n, other=0.0).to(tl.float32)[:, None]
-            tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
-
-
-@triton.jit
-def _reduce(
-    partial,
-    bias,
-    residual,
-    out,
-    T,
-    N,
-    SPLIT: tl.constexpr,
-    BIAS: tl.constexpr,
-    RESIDUAL: tl.constexpr,
-    GATED: tl.constexpr,
-    BLOCK: tl.constexpr,
-    PDL: tl.constexpr,
-):
-    where = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    size = T * N
-    inside = where < size
-    if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
-    acc = tl.zeros((BLOCK,), dtype=tl.float32)
-    up = tl.zeros((BLOCK,), dtype=tl.float32)
-    for i in tl.static_range(SPLIT):
-        acc += tl.load(partial + i * size + where, mask=inside, other=0.0)
-        if GATED:
-            up += tl.load(partial + (SPLIT + i) * size + where, mask=inside, other=0.0)
-    if BIAS:
-        acc += tl.load(bias + where % N, mask=inside, other=0.0).to(tl.float32)
-    tl.store(out + where, _finish(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
-
-
-def split_of(features_in: int, programs: int, step: int) -> int:
-    """How many ways to split K for a weight of `programs` tiles: enough programs for one wave of a large
-    GPU. It depends on the weight's shape only, so the order of the sum does too.
-    """
-    steps = features_in // step
-    best = 1
-    for split in range(1, steps + 1):
-        if steps % split == 0 and programs * split <= 156 and steps // split >= 2:
-            best = split
-    return best
+            acc += bias_N[:, None]
+            tl.store(out + where, finished(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
 
 
 class Workspace:
@@ -222,47 +158,54 @@ def linear(
     space: Workspace,
     *,
     bias: torch.Tensor | None = None,
-    norm: tuple[torch.Tensor, float] | None = None,
     residual: torch.Tensor | None = None,
     gated: bool = False,
     out: torch.Tensor | None = None,
     also: Sequence[tuple[int, torch.Tensor]] = (),
+    after: tuple[torch.Tensor, float, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """[T, N] of x [T, K], contiguous, and weight [N, K] (gated: [2 N, K], gate rows first). K divisible
-    by 64. norm: weight and epsilon of an RMSNorm of x, for one token only. also: up to two (first token,
-    weight): tokens from there on meet that weight instead.
+    by 64. also: up to two (first token, weight): tokens from there on meet that weight instead. after, with a
+    residual and no bias: weight and epsilon of an RMSNorm of the output, and where that goes [T, N].
     """
     T, K = x_TK.shape
-    assert norm is None or T == 1
-    gain, eps = norm if norm is not None else (x_TK, 0.0)
     N = weight.shape[0] // 2 if gated else weight.shape[0]
     y = out if out is not None else torch.empty(T, N, dtype=x_TK.dtype, device=x_TK.device)
-    tile = 2 * TILE if N > 32768 else TILE
-    step = 32 if K >= 4096 and K % 256 == 0 else STEP
+    step, split = step_of(K), slices_of(N, K)
+    tile = 2 * TILE if N > WIDE else TILE
     columns = min(128, max(16, triton.next_power_of_2(T)))
-    programs = triton.cdiv(N, tile)
-    split = 1 if N > 32768 else split_of(K, programs, step)
     last = T <= 16
-    inner = INNER_FROM <= T and split > 1 and K <= INNER_K
+    rows = after is not None and split > 1 and not last
+    inner = INNER_FROM <= T and split > 1 and K <= INNER_K and not rows
     if inner:
         columns = min(columns, 64 if gated else 32)
+    elif split > 1:
+        columns = min(columns, 64)
     starts = [first for first, _ in also] + [T] * (2 - len(also))
     matrices = [weight, *(other for _, other in also), *[weight] * (2 - len(also))]
     runs = (starts[0], starts[1] - starts[0], T - starts[1])
     tiles = sum(triton.cdiv(run, columns) for run in runs)
     old = residual if residual is not None else y
     flags = {"BIAS": bias is not None, "RESIDUAL": residual is not None, "GATED": gated, "PDL": x_TK.is_cuda}
-    _linear[programs, tiles, 1 if inner else split](
-        x_TK, *matrices, bias, gain, eps, old, y, space.partial, space.arrived, *starts, T, N, K,
-        BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, NORM=norm is not None,
-        **flags,
+    _linear[triton.cdiv(N, tile), tiles, 1 if inner else split](
+        x_TK, *matrices, bias, old, y, space.partial, space.arrived, *starts, T, N, K,
+        BN=tile, BT=columns, BK=step, SPLIT=split, INNER=inner, LAST=last, **flags,
         num_warps=4, num_stages=5 if columns <= 32 else 4, **pdl(x_TK),
     )  # fmt: skip
+    if rows and after is not None:
+        gain, eps, normed = after
+        reduce_rows[(T,)](
+            space.partial, old, y, gain, eps, normed, T, N,
+            SPLIT=split, PAD=triton.next_power_of_2(N), PDL=x_TK.is_cuda, num_warps=4, **pdl(x_TK),
+        )  # fmt: skip
+        return y
     if split > 1 and not last and not inner:
-        _reduce[(triton.cdiv(T * N, 512),)](
+        reduce[(triton.cdiv(T * N, 512),)](
             space.partial, bias, old, y, T, N,
             SPLIT=split, BLOCK=512, **flags, num_warps=4, **pdl(x_TK),
         )  # fmt: skip
+    if after is not None:
+        rms_norm(y, *after)
     return y
 
 

@@ -14,18 +14,25 @@ from model.kernels.launch import pdl
 
 
 @triton.jit
+def row_normed(x_D, gain_D, eps, D: tl.constexpr):
+    """RMSNorm of one row of D, padded with zeros."""
+    kind = x_D.dtype
+    x_D = x_D.to(tl.float32)
+    scale = tl.rsqrt(tl.sum(x_D * x_D) / D + eps)
+    return ((x_D * scale).to(kind).to(tl.float32) * gain_D.to(tl.float32)).to(kind)
+
+
+@triton.jit
 def _norm(x, weight, out, eps, D: tl.constexpr, PAD: tl.constexpr, PDL: tl.constexpr):
+    d = tl.arange(0, PAD)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
+    gain_D = tl.load(weight + d, mask=d < D, other=0.0)
+    if PDL:
         tl.extra.cuda.gdc_wait()
     row = tl.program_id(0)
-    d = tl.arange(0, PAD)
-    x_D = tl.load(x + row * D + d, mask=d < D, other=0.0).to(tl.float32)
-    scale = tl.rsqrt(tl.sum(x_D * x_D) / D + eps)
-    y = (x_D * scale).to(out.dtype.element_ty)
-    w = tl.load(weight + d, mask=d < D, other=0.0)
-    y = (y.to(tl.float32) * w.to(tl.float32)).to(out.dtype.element_ty)
-    tl.store(out + row * D + d, y, mask=d < D)
+    x_D = tl.load(x + row * D + d, mask=d < D, other=0.0)
+    tl.store(out + row * D + d, row_normed(x_D, gain_D, eps, D), mask=d < D)
 
 
 def rms_norm(x_TD: torch.Tensor, weight: torch.Tensor, eps: float, out: torch.Tensor) -> None:
@@ -45,6 +52,19 @@ def turned(a, b, c, s):
     x = (a * c).to(kind).to(tl.float32) + (-b * s).to(kind).to(tl.float32)
     y = (b * c).to(kind).to(tl.float32) + (a * s).to(kind).to(tl.float32)
     return x.to(kind), y.to(kind)
+
+
+@triton.jit
+def whole(x, y):
+    """[R, K] of its halves [R, K / 2]."""
+    return tl.reshape(tl.permute(tl.join(x, y), (0, 2, 1)), (x.shape[0], 2 * x.shape[1]))
+
+
+@triton.jit
+def turned_rows(source, turn, cos, sin, mask, HALF: tl.constexpr):
+    """turned() of the heads whose first halves lie at source [R, K / 2]."""
+    a, b = tl.load(source, mask=mask, other=0.0), tl.load(source + HALF, mask=mask, other=0.0)
+    return turned(a, b, tl.load(cos + turn, mask=mask, other=0.0), tl.load(sin + turn, mask=mask, other=0.0))
 
 
 @triton.jit

@@ -15,9 +15,9 @@ import torch
 import triton
 import triton.language as tl
 
-from model.kernels.attention import ROWS, SPAN, WAYS, AttentionSpace, _combine, gather, launched
 from model.kernels.launch import pdl
 from model.kernels.pointwise import normed, turned
+from model.kernels.runs import ROWS, SPAN, RunSpace, gather, launched, put_together
 
 
 @triton.jit
@@ -167,7 +167,7 @@ def attend_rows(
     position: torch.Tensor,
     tiles: torch.Tensor,
     span_slots: int,
-    space: AttentionSpace,
+    space: RunSpace,
     out_THK: torch.Tensor,
 ) -> None:
     """Causal attention of T tokens whose keys and values are already in their rows' slots.
@@ -184,7 +184,4 @@ def attend_rows(
         T, slots, K**-0.5, G=G, REP=repeat, K=K, ROWS=ROWS, SPAN=SPAN,
         PDL=q_THK.is_cuda, **launched(K), **pdl(q_THK),
     )  # fmt: skip
-    _combine[(T * repeat, G)](
-        space.o, space.m, space.l, out_THK, T, spans,
-        G=G, REP=repeat, K=K, WAYS=WAYS, PDL=q_THK.is_cuda, num_warps=1, **pdl(q_THK),
-    )  # fmt: skip
+    put_together(space, out_THK, G, spans)

@@ -63,9 +63,8 @@ def _lay(
     T, CLEAN: tl.constexpr, B: tl.constexpr, OWN: tl.constexpr, BESIDE: tl.constexpr, D: tl.constexpr,
     PAD: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """One column of the pass."""
+    """One column of the pass. A full stop (model.kernels.launch): attention reads the fields early."""
     if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
     t, n = tl.program_id(0), tl.load(length)
     masked, beyond = t >= CLEAN, (t >= B) & (t < CLEAN)
