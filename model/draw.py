@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import torch
 
-from model.judge import Judge, settled
-from model.kernels.choice import greedy, log_p
+from model.judge import Judge
+from model.kernels.choice import greedy
+from model.kernels.verdict import verdict
 from model.request import GenerateRequest
 from model.sampling import Kind, gumbel, warm_scores
 
@@ -47,7 +48,8 @@ class Draw:
         window: int = 0,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The tokens [N] with the largest `scores` for these absolute positions, behind their report [3, N]
-        (model.kernels.choice). drafts: for `settled` (model.judge), with the slack that was put here.
+        (model.kernels.choice). drafts [N]: those that stay by `settled` (model.judge), with the slack put
+        here, take their place.
         """
         report, ids = greedy(logits_NV)
         if not kind.warm and drafts_N is None:
@@ -57,10 +59,7 @@ class Draw:
             top_p = self.top_p if kind.cut else 1.0
             scores_NV = warm_scores(logits_NV, positions_N, self.temperature, top_p, self.seed)
             ids = scores_NV.argmax(-1)
-        if drafts_N is not None:
-            ids = settled(scores_NV, ids, drafts_N, self.slack, window)
-        norm = report[2]
-        return torch.stack((ids.float(), log_p(logits_NV, ids, norm), norm)), ids
+        return verdict(scores_NV, logits_NV, ids, report[2], drafts_N, self.slack, window)
 
     def noise(self, positions_N: torch.Tensor, ids_NC: torch.Tensor) -> torch.Tensor:
         """The noise [N, C] that `choose` adds for these tokens."""

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.nn import functional as F
 
 from model.cuda import CudaRunner
 from model.draftparts import DraftParts
@@ -134,10 +133,7 @@ class VerifiedStep:
             siblings = Beside(self.masks + 1, self.siblings, SIBLING, laid.forks)
         states = runner.forward(laid.x_TD, laid.fields, self._route, self._reach, siblings)
         logits = linear(states[: self._clean], base.head_weight(), runner.space)
-        drafted = None
-        if self._lenient:
-            following = F.pad(runner.beside[: self.siblings, 1:], (0, 1), value=-1)
-            drafted = torch.cat((F.pad(runner.draft[: self.masks], (0, 1), value=-1), following.flatten()))
+        drafted = laid.drafted if self._lenient else None
         report, chosen = runner.draw.choose(logits, laid.positions, self._kind, drafted, self._window)
         cache = runner.kv.keys, runner.kv.values
         settled = settle(columns, carried, chosen, report, states, base.embedding, cache, self.out)

@@ -59,8 +59,8 @@ class Columns:
 
 @triton.jit
 def _lay(
-    pending, draft, beside, beside_at, length, points, embedding, hidden, x, fields, positions, forks,
-    T, CLEAN: tl.constexpr, B: tl.constexpr, OWN: tl.constexpr, BESIDE: tl.constexpr, D: tl.constexpr,
+    pending, draft, beside, beside_at, length, points, embedding, hidden, x, fields, positions, drafted,
+    forks, T, CLEAN: tl.constexpr, B: tl.constexpr, OWN: tl.constexpr, BESIDE: tl.constexpr, D: tl.constexpr,
     PAD: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """One column of the pass. A full stop (model.kernels.launch): attention reads the fields early."""
@@ -85,18 +85,24 @@ def _lay(
     tl.store(fields + 2 * T + t, tl.where(masked, block + 1, 0))
     tl.store(fields + 3 * T + t, n + tl.where(masked, point, 0))
     tl.store(positions + t, position.to(tl.int64) + 1, mask=t < CLEAN)
+    # The last of the line and of each sibling has none behind it.
+    follows = tl.where(beyond, beside + (t - B) + 1, draft + t)
+    ends = (t == B - 1) | (beyond & (behind == OWN - 1))
+    tl.store(drafted + t, tl.load(follows, mask=(t < CLEAN) & ~ends, other=-1), mask=t < CLEAN)
     tl.store(forks + sibling, position, mask=beyond & (behind == 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """x [T, D]; fields: role, position, block, begin [4, T] int32; positions [clean] int64 of the tokens that
-    the states of the line and its siblings predict; forks of the siblings, as attention takes them.
+    """x [T, D]; fields: role, position, block, begin [4, T] int32; of the tokens that the states of the line
+    and its siblings predict, positions and what was drafted there, -1 for nothing, [clean] int64 both; forks
+    of the siblings, as attention takes them.
     """
 
     x_TD: torch.Tensor
     fields: torch.Tensor
     positions: torch.Tensor
+    drafted: torch.Tensor
     forks: torch.Tensor
 
 
@@ -106,14 +112,15 @@ def lay(columns: Columns, carried: Carried, embedding: torch.Tensor, hidden_D: t
     x = torch.empty(T, D, dtype=embedding.dtype, device=device)
     fields = torch.empty(4, T, dtype=torch.int32, device=device)
     positions = torch.empty(columns.clean, dtype=torch.int64, device=device)
+    drafted = torch.empty_like(positions)
     forks = torch.empty(max(1, columns.siblings), dtype=torch.int32, device=device)
     _lay[(T,)](
         carried.pending, carried.draft, carried.beside, carried.beside_at, carried.length, columns.points,
-        embedding, hidden_D, x, fields, positions, forks, T, CLEAN=columns.clean, B=columns.masks + 1,
-        OWN=columns.own, BESIDE=BESIDE, D=D, PAD=triton.next_power_of_2(D), PDL=x.is_cuda, num_warps=4,
-        **pdl(x),
+        embedding, hidden_D, x, fields, positions, drafted, forks, T, CLEAN=columns.clean,
+        B=columns.masks + 1, OWN=columns.own, BESIDE=BESIDE, D=D, PAD=triton.next_power_of_2(D),
+        PDL=x.is_cuda, num_warps=4, **pdl(x),
     )  # fmt: skip
-    return Laid(x, fields, positions, forks)
+    return Laid(x, fields, positions, drafted, forks)
 
 
 @triton.jit

@@ -10,9 +10,11 @@ import random
 import torch
 
 from model.drafter import _norm, promises
+from model.judge import settled
 from model.kernels.attention import BESIDE
 from model.kernels.sequence import Block, Chain
 from model.kernels.settle import Carried, Columns, Settled, keep, lay, leave, settle
+from model.kernels.verdict import verdict
 from model.plan import coverage
 from model.roles import Role
 
@@ -37,12 +39,13 @@ def check_lay(columns: Columns, state: Carried) -> None:
     """Every column's vector, role, position, block and begin."""
     laid, n = lay(columns, state, EMBEDDING, HIDDEN), int(state.length)
     line = [7, *state.draft[: columns.masks].tolist()]
-    x, fields, forks = [], [], []
+    x, fields, forks, drafted = [], [], [], [*line[1:], -1]
     for place, token in enumerate(line):
         x.append(EMBEDDING[max(token, 0)])
         fields.append((int(Role.CLEAN), n + place, 0, n))
     for s in range(columns.siblings):
         forks.append(n + 1 + max(int(state.beside_at[s]), 0))
+        drafted += [*state.beside[s, 1:].tolist(), -1]
         for i in range(OWN):
             x.append(EMBEDDING[max(int(state.beside[s, i]), 0)])
             fields.append((BESIDE, forks[-1] + i, 0, n))
@@ -53,6 +56,7 @@ def check_lay(columns: Columns, state: Carried) -> None:
     assert torch.equal(laid.x_TD, torch.stack(x))
     assert laid.fields.T.tolist() == [list(row) for row in fields]
     assert laid.positions.tolist() == [row[1] + 1 for row in fields[: columns.clean]]
+    assert laid.drafted.tolist() == drafted
     assert laid.forks[: columns.siblings].tolist() == forks
 
 
@@ -135,6 +139,21 @@ def check_keep() -> None:
     assert (int(state.pending), int(state.length), out.tolist()) == (11, 21, report[:, 0].tolist())
 
 
+def check_verdict(window: int, slack: float) -> int:
+    """The judge's tokens with their report, or the chosen ones' without drafts; how many drafts stay."""
+    logits, N = torch.randn(9, VOCAB), 9
+    scores = logits.round()  # with ties
+    own, drafts, norm = scores.argmax(-1), torch.randint(-1, VOCAB, (N,)), logits.logsumexp(-1)
+    drafts[2:7] = torch.where(torch.rand(5) < 0.7, own[2:7], drafts[2:7])
+    ids = settled(scores, own, drafts, slack, window)
+    for tokens, beside in ((ids, drafts), (own, None)):
+        report, made = verdict(scores, logits, own, norm, beside, torch.tensor(slack), window)
+        log = logits.gather(-1, tokens[:, None])[:, 0] - norm
+        assert torch.equal(made, tokens)
+        assert torch.equal(report, torch.stack((tokens.float(), log, norm)))
+    return int((ids != own).sum())
+
+
 def check_steps(seed: int) -> tuple[int, int, int]:
     """One made-up step; how much of its draft there was, was accepted and was added."""
     draw = random.Random(seed)
@@ -167,6 +186,9 @@ def check_steps(seed: int) -> tuple[int, int, int]:
 random.seed(0)
 torch.manual_seed(0)
 check_keep()
+assert check_verdict(0, 0.0) == 0
+assert sum(check_verdict(0, -3.0) for _ in range(5)) > 1
+assert sum(check_verdict(window, -4.0) for window in (1, 2, 3) * 5) > 1
 seen = [check_steps(seed) for seed in range(60)]
 assert any(accepted == drafted > 3 for drafted, accepted, _ in seen)
 assert {0, 1, OWN} <= {added for _, _, added in seen}
