@@ -17,7 +17,6 @@ from model.cuda_lanes import CudaLanes
 from model.headconfig import HeadsConfig
 from model.heads import HeadSet
 from model.kernels.attention import attend
-from model.kernels.candidates import RUN, best_of
 from model.kernels.choice import greedy
 from model.kernels.linear import Workspace, linear, linear_reference
 from model.kernels.noise import uniform
@@ -182,19 +181,6 @@ def check_choice() -> None:
     assert greedy(logits)[0][2, 0].isnan()
 
 
-def check_candidates() -> None:
-    """The best of a row in its order, of equal ones the first, over one run and several; -inf among them."""
-    for V, count, dtype in ((300, 16, torch.float32), (5, 5, torch.bfloat16), (RUN + 9, 64, torch.bfloat16)):
-        scores = torch.randn(3, V).to(dtype)
-        scores[0] = scores[0].round()
-        scores[1, : V // 2] = float("-inf")
-        scores[2] = -1.0
-        best, index = best_of(scores, count)
-        places = scores.sort(dim=-1, descending=True, stable=True).indices[:, :count].sort(-1).values
-        assert torch.equal(index, places)
-        assert torch.equal(best, scores.gather(-1, places))
-
-
 def check_noise() -> None:
     """The very bits of plain torch: one seed or one a row, all ids or some of each row."""
     generator = torch.Generator().manual_seed(2)
@@ -297,7 +283,6 @@ check_linear_and_norm()
 check_norm_heads()
 check_attention()
 check_choice()
-check_candidates()
 check_noise()
 check_rows(Path(sys.argv[1]))
 check_mixed(Path(sys.argv[1]))

@@ -19,6 +19,11 @@ def test_kernels_in_the_interpreter(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
+def test_sequential_head_in_the_interpreter(tmp_path: Path) -> None:
+    run_interpreted("interpreted_sequence.py", tmp_path)
+
+
+@pytest.mark.timeout(180)
 def test_bookkeeping_in_the_interpreter(tmp_path: Path) -> None:
     run_interpreted("interpreted_settle.py", tmp_path)
 
