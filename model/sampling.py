@@ -58,9 +58,9 @@ def gumbel(seed: int | torch.Tensor, positions_N: torch.Tensor, ids: torch.Tenso
     """
     key = seed if isinstance(seed, torch.Tensor) else _scalar(seed, positions_N, torch.int64)
     if positions_N.is_cuda:
-        from model.kernels.noise import uniform as kernel
+        from model.kernels.noise import gumbel as kernel
 
-        return -torch.log(-torch.log(kernel(key, positions_N, ids)))
+        return kernel(key, positions_N, ids)
     return -torch.log(-torch.log(uniform(key, positions_N, ids)))
 
 
@@ -151,6 +151,13 @@ def warm_scores(
     """`scores` at temperatures above 0, with settings that lie on the device: one, or one a row ([N, 1],
     seeds [N]).
     """
+    if logits_NV.is_cuda:
+        from model.kernels.noise import noisy
+
+        key = seed if isinstance(seed, torch.Tensor) else _scalar(seed, positions_N, torch.int64)
+        if not isinstance(top_p, torch.Tensor) and top_p >= 1.0:
+            return noisy(logits_NV, temperature, key, positions_N)
+        return noisy(keep_top_p(logits_NV.float() / temperature, top_p), None, key, positions_N)
     scaled = keep_top_p(logits_NV.float() / temperature, top_p)
     ids = torch.arange(logits_NV.shape[-1], device=logits_NV.device)
     return scaled + gumbel(seed, positions_N, ids)

@@ -1,6 +1,7 @@
-"""The uniform numbers behind Gumbel noise on a GPU: one launch instead of a dozen over rows by vocabulary.
+"""Gumbel noise on a GPU, and scores with it: one launch instead of a dozen over rows by vocabulary.
 
-The hash is all integers and the float exact, so the bits are those of model.sampling.
+The hash behind it is all integers and its float exact, so these uniform numbers have the bits of
+model.sampling. Logarithm and division are those of the GPU, the same for single answers and for batches.
 """
 
 # Kernels are Triton's language, not Python's: their parameters have no types that mypy knows.
@@ -23,24 +24,65 @@ def _mix(x):
 
 
 @triton.jit
-def _uniform(seeds, positions, ids, out, V, EACH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """EACH: a seed a row; ROWS: ids a row."""
+def _noise(
+    scores, temperature, seeds, positions, ids, out, V,
+    EACH: tl.constexpr, ROWS: tl.constexpr, WARM: tl.constexpr, ADD: tl.constexpr, GUMBEL: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """EACH: a seed (WARM: and a temperature) a row; ROWS: ids a row. ADD: to the scores of all ids."""
     row = tl.program_id(0).to(tl.int64)
     v = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     seed = tl.load(seeds + (row if EACH else 0))
     key = _mix(_mix(seed * -7046029254386353131 + 1) + tl.load(positions + row) * -7046029254386353131)
-    token = tl.load(ids + (row * V if ROWS else 0) + v, mask=v < V, other=0)
+    token = v.to(tl.int64)
+    if not ADD:
+        token = tl.load(ids + (row * V if ROWS else 0) + v, mask=v < V, other=0)
     bits = (_mix(key + (token + 1) * -7046029254386353131) >> 41) & 0x7FFFFF
-    uniform = (bits.to(tl.float32) + 0.5) * 1.1920928955078125e-07
-    tl.store(out + row * V + v, uniform, mask=v < V)
+    made = (bits.to(tl.float32) + 0.5) * 1.1920928955078125e-07
+    if GUMBEL:
+        made = -tl.log(-tl.log(made))
+    if ADD:
+        score = tl.load(scores + row * V + v, mask=v < V, other=0.0).to(tl.float32)
+        if WARM:
+            score = tl.div_rn(score, tl.load(temperature + (row if EACH else 0)))
+        made = score + made
+    tl.store(out + row * V + v, made, mask=v < V)
 
 
 def uniform(seed: torch.Tensor, positions_N: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Numbers in (0, 1) [N, V'] in float32. seed: one, or one a row; ids [V'] or [N, V']; all int64."""
+    return _made(seed, positions_N, ids, gumbel=False)
+
+
+def gumbel(seed: torch.Tensor, positions_N: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """-log(-log(uniform))."""
+    return _made(seed, positions_N, ids, gumbel=True)
+
+
+def _made(seed: torch.Tensor, positions_N: torch.Tensor, ids: torch.Tensor, *, gumbel: bool) -> torch.Tensor:
     N, V = positions_N.shape[0], ids.shape[-1]
     out = torch.empty(N, V, dtype=torch.float32, device=positions_N.device)
-    _uniform[(N, triton.cdiv(V, 1024))](
-        seed.contiguous(), positions_N.contiguous(), ids.contiguous(), out, V,
-        EACH=seed.numel() > 1, ROWS=ids.dim() > 1, BLOCK=1024, num_warps=4,
+    _noise[(N, triton.cdiv(V, 1024))](
+        None, None, seed.contiguous(), positions_N.contiguous(), ids.contiguous(), out, V,
+        EACH=seed.numel() > 1, ROWS=ids.dim() > 1, WARM=False, ADD=False, GUMBEL=gumbel, BLOCK=1024,
+        num_warps=4,
+    )  # fmt: skip
+    return out
+
+
+def noisy(
+    scores_NV: torch.Tensor, temperature: torch.Tensor | None, seed: torch.Tensor, positions_N: torch.Tensor
+) -> torch.Tensor:
+    """scores / temperature + gumbel of ids 0..V-1 [N, V] in float32. temperature (float32) and seed: one, or
+    one a row, of both alike.
+    """
+    N, V = scores_NV.shape
+    each = seed.numel() > 1
+    assert temperature is None or temperature.numel() == (N if each else 1)
+    out = torch.empty(N, V, dtype=torch.float32, device=scores_NV.device)
+    _noise[(N, triton.cdiv(V, 1024))](
+        scores_NV.contiguous(), None if temperature is None else temperature.contiguous(), seed.contiguous(),
+        positions_N.contiguous(), None, out, V, EACH=each, ROWS=False, WARM=temperature is not None, ADD=True,
+        GUMBEL=True, BLOCK=1024, num_warps=4,
     )  # fmt: skip
     return out

@@ -19,7 +19,7 @@ from model.heads import HeadSet
 from model.kernels.attention import attend
 from model.kernels.choice import greedy
 from model.kernels.linear import Workspace, linear, linear_reference
-from model.kernels.noise import uniform
+from model.kernels.noise import gumbel, noisy, uniform
 from model.kernels.pointwise import norm_heads, rms_norm
 from model.kernels.runs import LAST_SPANS, SPAN, RunSpace
 from model.kvcache import clean_tokens, draft_tokens, length_token, pack_tokens
@@ -182,12 +182,23 @@ def check_choice() -> None:
 
 
 def check_noise() -> None:
-    """The very bits of plain torch: one seed or one a row, all ids or some of each row."""
+    """The very bits of plain torch: one seed or one a row, all ids or some of each row. Its noise, and scores
+    with it.
+    """
     generator = torch.Generator().manual_seed(2)
     positions = torch.tensor([0, 5, 40_000])
     for seed in (torch.tensor(3), torch.tensor([0, -1, 2**62])):
         for ids in (torch.arange(1500), torch.randint(0, 151_936, (3, 64), generator=generator)):
             assert torch.equal(uniform(seed, positions, ids), sampling.uniform(seed, positions, ids))
+            torch.testing.assert_close(
+                gumbel(seed, positions, ids), sampling.gumbel(seed, positions, ids), rtol=1e-5, atol=1e-6
+            )
+        logits, warm = torch.randn(3, 1500), torch.rand(3, 1)[: seed.numel()] + 0.5
+        for temperature in (warm, None):
+            plain = logits if temperature is None else logits / temperature
+            theirs = plain + sampling.gumbel(seed, positions, torch.arange(1500))
+            ours = noisy(logits, temperature, seed, positions)
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def check_mixed(folder: Path) -> None:
