@@ -22,9 +22,10 @@ from model.graphs import capture
 from model.judge import Judge
 from model.kernels.attention import Beside
 from model.kernels.candidates import best_of
+from model.kernels.leave import keep, leave
 from model.kernels.linear import linear
 from model.kernels.sequence import Block, draft_in_sequence, siblings_in_sequence
-from model.kernels.settle import Carried, Columns, Settled, keep, lay, leave, settle
+from model.kernels.settle import Carried, Columns, Settled, lay, settle
 from model.plan import SIBLING
 from model.roles import Role
 from model.sampling import NOT_FINITE, Kind

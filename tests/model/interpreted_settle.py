@@ -12,8 +12,9 @@ import torch
 from model.drafter import _norm, promises
 from model.judge import settled
 from model.kernels.attention import BESIDE
+from model.kernels.leave import keep, leave
 from model.kernels.sequence import Block, Chain
-from model.kernels.settle import Carried, Columns, Settled, keep, lay, leave, settle
+from model.kernels.settle import Carried, Columns, Settled, lay, settle
 from model.kernels.verdict import verdict
 from model.plan import coverage
 from model.roles import Role
