@@ -248,11 +248,12 @@ def settle(
     units = torch.empty(2 * B, D, dtype=states_TD.dtype, device=device)
     positions = torch.empty(B, dtype=torch.int64, device=device)
     wide = triton.next_power_of_2
+    # One warp: the many small sums on the way to the end of acceptance need no barrier.
     _settle[(B + (L * G if S else 0),)](
         chosen, report, carried.pending, carried.draft, carried.beside, carried.beside_at, carried.length,
         columns.points, states_TD, embedding, keys, values, facts, out, block, units, positions, slots,
         CLEAN=columns.clean, B=B, WIDE=wide(B), POINTS=len(columns.points), MANY=wide(len(columns.points)),
         S=S, SPAD=wide(max(1, S)), OWN=columns.own, RECORD=wide(3 * columns.clean), D=D, PAD=wide(D), K=K,
-        PDL=block.is_cuda, num_warps=4, **pdl(block),
+        PDL=block.is_cuda, num_warps=1, **pdl(block),
     )  # fmt: skip
     return Settled(facts, block, units, positions)
