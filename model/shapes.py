@@ -55,9 +55,8 @@ PLAIN = Shape(0, 0)
 
 Times = Mapping[Shape, float]
 """ms of a step of each shape, PLAIN among them."""
-# One H200, a base of 0.5B (docs/log.md). 15x1 and those with siblings were not timed: reckoned from ten
-# that were, by the width of the pass, the masks and whether there are siblings (largest error .06 ms).
-UNMEASURED = dict(zip((PLAIN, *SHAPES), (1.085, 1.437, 1.556, 1.814, 1.917, 2.027, 2.089), strict=True))
+# One H200, a base of 0.5B, `model bench --only fused` (docs/log.md).
+UNMEASURED = dict(zip((PLAIN, *SHAPES), (0.701, 1.146, 1.195, 1.392, 1.484, 1.483, 1.654), strict=True))
 
 
 class Line(IntEnum):
