@@ -13,9 +13,14 @@ from __future__ import annotations
 import torch
 
 
-def pdl(x: torch.Tensor) -> dict[str, bool]:
-    """Launch options for kernels on this tensor's device (the interpreter has none). Products are rounded
-    before they are added: left to itself the compiler fuses them in one kernel and not in another, and a
+def rounding(x: torch.Tensor) -> dict[str, bool]:
+    """Launch option for kernels on this tensor's device (the interpreter has none): products are rounded
+    before they are added. Left to itself the compiler fuses them in one kernel and not in another, and a
     rotated key then has other bits in the kernel for one token than in that for many. `tl.fma` stays one.
     """
-    return {"launch_pdl": True, "enable_fp_fusion": False} if x.is_cuda else {}
+    return {"enable_fp_fusion": False} if x.is_cuda else {}
+
+
+def pdl(x: torch.Tensor) -> dict[str, bool]:
+    """Launch options for kernels that wait as is said above; with `rounding`."""
+    return {"launch_pdl": True, **rounding(x)} if x.is_cuda else {}

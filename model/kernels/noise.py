@@ -14,6 +14,8 @@ import torch
 import triton
 import triton.language as tl
 
+from model.kernels.launch import rounding
+
 
 @triton.jit
 def _mix(x):
@@ -65,7 +67,7 @@ def _made(seed: torch.Tensor, positions_N: torch.Tensor, ids: torch.Tensor, *, g
     _noise[(N, triton.cdiv(V, 1024))](
         None, None, seed.contiguous(), positions_N.contiguous(), ids.contiguous(), out, V,
         EACH=seed.numel() > 1, ROWS=ids.dim() > 1, WARM=False, ADD=False, GUMBEL=gumbel, BLOCK=1024,
-        num_warps=4,
+        num_warps=4, **rounding(out),
     )  # fmt: skip
     return out
 
@@ -83,6 +85,6 @@ def noisy(
     _noise[(N, triton.cdiv(V, 1024))](
         scores_NV.contiguous(), None if temperature is None else temperature.contiguous(), seed.contiguous(),
         positions_N.contiguous(), None, out, V, EACH=each, ROWS=False, WARM=temperature is not None, ADD=True,
-        GUMBEL=True, BLOCK=1024, num_warps=4,
+        GUMBEL=True, BLOCK=1024, num_warps=4, **rounding(out),
     )  # fmt: skip
     return out

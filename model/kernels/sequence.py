@@ -20,7 +20,7 @@ import torch
 import triton
 import triton.language as tl
 
-from model.kernels.launch import pdl
+from model.kernels.launch import pdl, rounding
 
 
 @triton.jit
@@ -198,7 +198,7 @@ def _run(
         last = step == N
         # A chain begins when all before it has ended: later launches read what that left before they wait.
         # With up to 128 registers a thread two launches have room beside each other.
-        early = pdl(r) if step > start else {}
+        early = pdl(r) if step > start else rounding(r)
         _position[(1 if last else W // rows, S)](
             block.inputs_BW, block.known_BW, block.scores_BC, block.index_BC, block.vocab,
             block.candidates_VW, block.views_VW, block.carry_WW, block.noise_BC, block.temperature,
