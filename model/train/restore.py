@@ -1,8 +1,10 @@
-"""The edit stage measured: some tokens of a program are replaced, and the diffusion head may rewrite them.
+"""The edit stage measured: some tokens of a program are replaced, and the heads may rewrite them.
 
     figures = restore(forward, samples, block=32, confidence=0.9)
+    figures = restore_judged(runner, limit, samples)
 
-Answers are read block by block, as the decoder commits them. A block is shown whole, its own earlier text
+`restore` is the diffusion head alone, `restore_judged` model.mend, where the AR head judges. In the former
+answers are read block by block, as the decoder commits them. A block is shown whole, its own earlier text
 being what was made of it; a token is rewritten when the head predicts another one with at least `confidence`
 (the decoder's edit rule), for at most PASSES passes. Nothing says which tokens were replaced. What Seed
 Diffusion (arXiv 2508.02193) trains for with edit corruption; the measure is ours.
@@ -10,15 +12,17 @@ Diffusion (arXiv 2508.02193) trains for with edit corruption; the measure is our
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from model import mend
 from model.data.packages import DataError
 from model.data.samples import Sample, Samples
+from model.runner import Runner
 from model.train.forward import PackedForward
 from model.train.packing import lay_out
 from model.train.tensors import Tensors
@@ -57,30 +61,59 @@ def restore(
     share: float = 0.05,
     seed: int = 1,
 ) -> dict[str, Any]:
-    """exact: share of answers that are again what they were, token for token. restored: share of the replaced
-    tokens that are right again; kept: share of the others that still are. {} without a usable sample: an
-    answer needs 2 tokens, and a row of ROW_TOKENS must hold it with its prompt."""
-    usable = [s for s in samples if len(s.answer) >= 2 and len(s.prompt) + len(s.answer) <= ROW_TOKENS]
+    """`figures` of the answers after the edit passes. {} without a usable sample: an answer needs 2 tokens,
+    and a row of ROW_TOKENS must hold it with its prompt."""
+    usable = _usable(samples)
     if not usable:
         return {}
     damaged = damage(usable, share, seed)
-    exact, right, replaced, kept, others = 0, 0, 0, 0, 0
+    mended: list[Ints] = []
     for start in range(0, len(usable), ROWS):
-        part = usable[start : start + ROWS]
-        shown = damaged[start : start + ROWS]
-        for sample, before, after in zip(
-            part, shown, _rewrite(forward, part, shown, block, confidence), strict=True
-        ):
-            wrong, good = before != sample.answer, after == sample.answer
-            exact += bool(good.all())
-            right, replaced = right + int((good & wrong).sum()), replaced + int(wrong.sum())
-            kept, others = kept + int((good & ~wrong).sum()), others + int((~wrong).sum())
+        part, shown = usable[start : start + ROWS], damaged[start : start + ROWS]
+        mended += _rewrite(forward, part, shown, block, confidence)
+    return {"block": block, "confidence": confidence, "share": share, **figures(usable, damaged, mended)}
+
+
+def restore_judged(
+    runner: Runner,
+    limit: int,
+    samples: Samples,
+    *,
+    block: int = mend.BLOCK,
+    share: float = 0.05,
+    seed: int = 1,
+    on_answer: Callable[[int, int], None] = lambda done, of: None,
+) -> dict[str, Any]:
+    """The same of the same damage, by both heads. limit: ids from here on are never written. on_answer hears
+    how many answers are done."""
+    usable = _usable(samples)
+    if not usable:
+        return {}
+    damaged = damage(usable, share, seed)
+    mended: list[Ints] = []
+    for sample, ids in zip(usable, damaged, strict=True):
+        made = mend.mend(runner, sample.prompt.tolist(), ids.tolist(), limit, block=block)
+        mended.append(np.array(made, np.int64))
+        on_answer(len(mended), len(usable))
+    return {"block": block, "judged": True, "share": share, **figures(usable, damaged, mended)}
+
+
+def _usable(samples: Samples) -> list[Sample]:
+    return [s for s in samples if len(s.answer) >= 2 and len(s.prompt) + len(s.answer) <= ROW_TOKENS]
+
+
+def figures(samples: Sequence[Sample], damaged: Sequence[Ints], mended: Sequence[Ints]) -> dict[str, Any]:
+    """exact: share of answers that are again what they were, token for token. restored: share of the replaced
+    tokens that are right again; kept: share of the others that still are."""
+    exact, right, replaced, kept, others = 0, 0, 0, 0, 0
+    for sample, before, after in zip(samples, damaged, mended, strict=True):
+        wrong, good = before != sample.answer, after == sample.answer
+        exact += bool(good.all())
+        right, replaced = right + int((good & wrong).sum()), replaced + int(wrong.sum())
+        kept, others = kept + int((good & ~wrong).sum()), others + int((~wrong).sum())
     return {
-        "answers": len(usable),
-        "block": block,
-        "confidence": confidence,
-        "share": share,
-        "exact": round(exact / len(usable), 4),
+        "answers": len(samples),
+        "exact": round(exact / len(samples), 4),
         "restored": round(right / replaced, 4),
         "kept": round(kept / max(1, others), 4),
     }
