@@ -29,9 +29,10 @@ def test_bookkeeping_in_the_interpreter(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(280)
-def test_whole_steps_in_the_interpreter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("choice", ["greedy", "sampled"])
+def test_whole_steps_in_the_interpreter(tmp_path: Path, choice: str) -> None:
     """Greedy and sampled steps, of one token and of drafts, give the tokens of `ar` by plain torch."""
-    run_interpreted("interpreted_steps.py", tmp_path)
+    run_interpreted("interpreted_steps.py", tmp_path, choice)
 
 
 @pytest.mark.timeout(180)
