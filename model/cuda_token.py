@@ -24,10 +24,12 @@ Dense = tuple["Matrix", "Matrix", "Matrix", "Matrix"]
 
 
 def dense_layers(owner: CudaRunner) -> list[Dense] | None:
-    """Those of its base, where all are dense, unquantised and without norms of q and k."""
+    """Those of its base, where all are dense and unquantised, q and k have no norms and only qkv a bias."""
     found: list[Dense] = []
     for layer, (qkv, o, mlp) in zip(owner.base.layers, owner.layers, strict=True):
         if isinstance(mlp, Fp8Experts) or layer.q_norm is not None or qkv.scale is not None:
+            return None
+        if any(matrix.bias is not None for matrix in (o, *mlp)):
             return None
         found.append((qkv, o, *mlp))
     return found
