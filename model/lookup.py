@@ -27,6 +27,7 @@ from model.request import GenerateRequest, Step
 from model.roles import Role
 from model.runner import Runner
 from model.session import Session
+from model.verified import agreed
 
 WIDTHS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
 """Tokens of a pass: sizes that a GPU has graphs for (model.cuda)."""
@@ -96,9 +97,7 @@ def decode(runner: Runner, cache: KVCache, session: Session, pace: Pace) -> Iter
         else:
             states = runner.run(cache, [runner.clean(line, start)])
             ids, logs, sure = choose(runner.logits(states), start + 1, request)
-        accepted = 0
-        while accepted < length and line[accepted + 1] == ids[accepted]:
-            accepted += 1
+        accepted = agreed(line, ids)
         known = ids[: accepted + 1]
         pace.observe(draft, known)
         tokens, shown = session.commit(known, logs[: accepted + 1], sure[: accepted + 1])
@@ -106,10 +105,7 @@ def decode(runner: Runner, cache: KVCache, session: Session, pace: Pace) -> Iter
         pending = known[-1]
         text.extend(known)
         draft, length = _draft(text, pace, request, session.left)
-        guess = (
-            session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft.tokens[:length])
-        )
-        yield session.step(tokens, shown, draft=tuple(guess))
+        yield session.step(tokens, shown, draft=session.drafted(draft.tokens[:length]))
 
 
 def _draft(text: Ngrams, pace: Pace, request: GenerateRequest, left: int) -> tuple[Draft, int]:

@@ -119,6 +119,10 @@ class Session:
         """A token that is shown but not final."""
         return Token(position, token, self._tokenizer.decode([token]), confidence)
 
+    def drafted(self, ids: Sequence[int]) -> tuple[Token, ...]:
+        """What may follow the tokens that are committed."""
+        return tuple(self.token(len(self.ids) + i, token, 0.0) for i, token in enumerate(ids))
+
     def _close(self) -> str:
         rest = ""
         if not self._stops.stopped:

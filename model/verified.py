@@ -116,7 +116,7 @@ def decode(
             copies.extend(ids)
         draft, copied = _joined(copies, draft, planner, request)
         revised = _rewritten(tokens, accepted, plan.verify, judge)
-        yield session.step(tokens, text, revised=revised, draft=_shown(session, draft.ids))
+        yield session.step(tokens, text, revised=revised, draft=session.drafted(draft.ids))
 
 
 def _joined(
@@ -190,15 +190,10 @@ def decode_whole(
                 tokens,
                 text,
                 revised=_rewritten(tokens, accepted, revised, judge),
-                draft=_shown(session, line.ids[: shape.masks]),
+                draft=session.drafted(line.ids[: shape.masks]),
             )
     finally:
         steps.settle()
-
-
-def _shown(session: Session, draft: Sequence[int]) -> tuple[Token, ...]:
-    """What may follow the tokens that are committed."""
-    return tuple(session.token(len(session.ids) + i, token, 0.0) for i, token in enumerate(draft))
 
 
 def _parts(

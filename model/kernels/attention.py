@@ -192,8 +192,7 @@ def _attend(
                     turn_keys = (k_pos * K)[:, None] + half[None, :]
                     x, y = turned_rows(own_keys + half[None, :], turn_keys, cos, sin, mask, K // 2)
                     v = tl.load(own_keys + G * K + d[None, :], mask=mask, other=0.0)
-                k1, k2 = tl.where(new[:, None], x, k1), tl.where(new[:, None], y, k2)
-                v_SK = tl.where(new[:, None], v, v_SK)
+                k1, k2, v_SK = tl.where(mask, x, k1), tl.where(mask, y, k2), tl.where(mask, v, v_SK)
                 writes = (new & (tile == 0))[:, None]
                 tl.store(keys + kept + half[None, :], k1, mask=writes)
                 tl.store(keys + kept + K // 2 + half[None, :], k2, mask=writes)

@@ -9,7 +9,16 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from model.kernels.parts import summed
 from model.kernels.pointwise import row_normed
+
+
+@triton.jit
+def gated(gate, up, kind: tl.constexpr):
+    """silu(gate) * up of two sums in float32."""
+    gate = gate.to(kind).to(tl.float32)
+    gate = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
+    return (gate * up.to(kind).to(tl.float32)).to(kind)
 
 
 @triton.jit
@@ -18,9 +27,7 @@ def finished(y, gate_up, residual, where, inside, GATED: tl.constexpr, RESIDUAL:
     kind = residual.dtype.element_ty
     out = y.to(kind)
     if GATED:
-        gate = out.to(tl.float32)
-        gate = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
-        out = (gate * gate_up.to(kind).to(tl.float32)).to(kind)
+        out = gated(y, gate_up, kind)
     if RESIDUAL:
         old = tl.load(residual + where, mask=inside, other=0.0).to(tl.float32)
         out = (old + out.to(tl.float32)).to(kind)
@@ -48,12 +55,10 @@ def reduce(
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    acc = tl.zeros((BLOCK,), dtype=tl.float32)
-    up = tl.zeros((BLOCK,), dtype=tl.float32)
-    for i in tl.static_range(SPLIT):
-        acc += tl.load(partial + i * size + where, mask=inside, other=0.0)
-        if GATED:
-            up += tl.load(partial + (SPLIT + i) * size + where, mask=inside, other=0.0)
+    acc = summed(partial, where, inside, size, SPLIT)
+    up = acc
+    if GATED:
+        up = summed(partial + SPLIT * size, where, inside, size, SPLIT)
     if BIAS:
         acc += tl.load(bias + where % N, mask=inside, other=0.0).to(tl.float32)
     tl.store(out + where, finished(acc, up, residual, where, inside, GATED, RESIDUAL), mask=inside)
@@ -73,9 +78,7 @@ def reduce_rows(
     gain = tl.load(norm + d, mask=inside, other=0.0)
     if PDL:
         tl.extra.cuda.gdc_wait()
-    acc = tl.zeros((PAD,), dtype=tl.float32)
-    for i in tl.static_range(SPLIT):
-        acc += tl.load(partial + i * T * N + where, mask=inside, other=0.0)
+    acc = summed(partial, where, inside, T * N, SPLIT)
     x_D = finished(acc, acc, residual, where, inside, False, True)
     tl.store(out + where, x_D, mask=inside)
     tl.store(normed + where, row_normed(x_D, gain, eps, N), mask=inside)

@@ -24,6 +24,7 @@ import triton.language as tl
 from model.kernels.launch import pdl
 from model.kernels.parts import Parts, summed
 from model.kernels.pointwise import row_normed
+from model.kernels.reduce import gated
 from model.kernels.runs import SPAN, WAYS, Attended, attended
 from model.kernels.slices import TILE, step_of
 
@@ -88,10 +89,8 @@ def _project(
         if INPUT == 1:
             y = attended(parts, part_m, part_l, here, inside, spans, H, K // H, WAYS).to(kind)
         else:
-            gate = summed(parts, here, inside, K, PARTS).to(kind).to(tl.float32)
-            gate = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
-            up = summed(parts + PARTS * K, here, inside, K, PARTS).to(kind).to(tl.float32)
-            y = (gate * up).to(kind)
+            up = summed(parts + PARTS * K, here, inside, K, PARTS)
+            y = gated(summed(parts, here, inside, K, PARTS), up, kind)
         tl.store(own + here, y, mask=inside)
     tl.debug_barrier()
     own += begin
